@@ -1,0 +1,224 @@
+"""The intake contract: text records in; accepted records, refused records and warnings out.
+
+Belongs here: the one place that calls pandera, and the split it leads to. Does not belong here: reading files,
+dispositions that need the warehouse's history (duplicate, superseded, conflicting), clinical meaning.
+
+Privacy: frames of patient answers pass through here. pandera's errors carry whole frames and failing values, so they
+are caught at this boundary, reduced to row, column and code, and never chained or logged.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from functools import cache
+from importlib import resources
+
+import pandera.polars as pandera
+import polars as pl
+from pandera.errors import SchemaErrors
+
+from schemas.answers import blank_as_null, problem_code, typed
+from schemas.contradictions import contradictions
+from schemas.form import FREE_TEXT_COLUMN, REQUIRED_COLUMNS, Question, form, form_digest, questions
+
+POLARS_TYPE = {
+    "text": pl.String(),
+    "timestamp": pl.Datetime("us", "UTC"),
+    "choice": pl.String(),
+    "integer": pl.Int32(),
+    "number": pl.Float64(),
+    "yesno": pl.Boolean(),
+}
+FUTURE_TOLERANCE = timedelta(hours=24)
+_PROBLEM_SCHEMA = {"row": pl.UInt32(), "column": pl.String(), "code": pl.String()}
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """A batch split by the contract; ``row`` in every frame counts the batch's rows from 0.
+
+    ``accepted``: row, the typed answers of ``schemas.records``, has_notes, canonical (the text whose SHA-256 is the
+    intake hash: key, time and sorted non-blank answers), warnings (list of codes). ``refused``: row and the typed
+    answers that could be read, the others null. ``rejections`` and ``warnings``: row, column (null for a whole
+    record), code.
+    """
+
+    accepted: pl.DataFrame
+    refused: pl.DataFrame
+    rejections: pl.DataFrame
+    warnings: pl.DataFrame
+
+
+@cache
+def contract_version() -> str:
+    """First 12 hex digits of a SHA-256 over the form, the codes and the code that reads them."""
+    digest = hashlib.sha256(form_digest().encode())
+    for name in ("problems.csv", "answers.py", "contradictions.py", "contract.py"):
+        digest.update(resources.files("schemas").joinpath(name).read_bytes())
+    return digest.hexdigest()[:12]
+
+
+@cache
+def readable_schema() -> pandera.DataFrameSchema:
+    """Text columns of the form: every cell blank or readable in its type and allowed range, required cells filled."""
+
+    def readable(column: str) -> pandera.Check:
+        code = problem_code(questions()[column])
+        return pandera.Check(lambda data: data.lazyframe.select(code.is_null()), name="readable")
+
+    return pandera.DataFrameSchema(
+        {
+            q.column: pandera.Column(pl.String, readable(q.column), nullable=q.column not in REQUIRED_COLUMNS)
+            for q in form()
+        }
+    )
+
+
+@cache
+def plausible_schema() -> pandera.DataFrameSchema:
+    """Typed answers inside the plausible range where the form states one; one column a contradiction, never true."""
+
+    def plausible(low: float, high: float) -> pandera.Check:
+        return pandera.Check(
+            lambda data: data.lazyframe.select(pl.col(data.key).is_between(low, high)), name="implausible"
+        )
+
+    # A contradiction is checked as a column of its own: a check over whole frames writes every failing row out as text.
+    consistent = pandera.Check(lambda data: data.lazyframe.select(pl.col(data.key).not_()), name="consistent")
+    ranges = {
+        q.column: pandera.Column(POLARS_TYPE[q.type], plausible(*q.plausible_range), nullable=True)
+        for q in form()
+        if q.plausible_range
+    }
+    return pandera.DataFrameSchema(ranges | {code: pandera.Column(pl.Boolean, consistent) for code in contradictions()})
+
+
+@cache
+def stored_schema() -> pandera.DataFrameSchema:
+    """Typed answers as the warehouse gives them back: required cells filled, every answer allowed."""
+
+    def allowed(question: Question) -> list[pandera.Check]:
+        if question.type == "choice":
+            return [pandera.Check.isin(question.choices)]
+        if question.allowed_range:
+            return [pandera.Check.in_range(*question.allowed_range)]
+        return []
+
+    return pandera.DataFrameSchema(
+        {
+            q.column: pandera.Column(POLARS_TYPE[q.type], allowed(q), nullable=q.column not in REQUIRED_COLUMNS)
+            for q in form()
+            if q.column != FREE_TEXT_COLUMN
+        }
+    )
+
+
+def contract_breaks(records: pl.DataFrame) -> int:
+    """How many cells of stored records (shape ``schemas.records.record_schema``) break the contract."""
+    return _failures(stored_schema(), records).height
+
+
+def _failures(schema: pandera.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame:
+    """Row, column and check of every failure; values are dropped here and the error is not chained."""
+    failures = pl.DataFrame(schema={"row": pl.UInt32(), "column": pl.String(), "check": pl.String()})
+    try:
+        schema.validate(frame, lazy=True)
+    except SchemaErrors as errors:
+        failures = errors.failure_cases.select(
+            pl.col("index").cast(pl.UInt32).alias("row"), pl.col("column"), pl.col("check")
+        )
+    if failures["row"].null_count():
+        raise RuntimeError("the contract failed without naming a row: the frame does not have the form's columns")
+    return failures
+
+
+def _with_all_columns(cells: pl.DataFrame) -> pl.DataFrame:
+    missing = [pl.lit(None, pl.String).alias(q.column) for q in form() if q.column not in cells.columns]
+    columns = [q.column for q in form()]
+    return cells.with_columns(missing).select(columns).with_columns(blank_as_null(columns))
+
+
+def _reject_codes(cells: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
+    """Row, column and code of each unreadable or missing cell; the code is worked out for failing cells only."""
+    found = [pl.DataFrame(schema=_PROBLEM_SCHEMA)]
+    for (column, check), group in failures.group_by("column", "check", maintain_order=True):
+        name = str(column)
+        if check == "readable":
+            code = cells[group["row"]].select(problem_code(questions()[name])).to_series()
+        else:
+            code = pl.Series(["missing_time" if name == "submitted_at" else "missing_key"] * group.height)
+        found.append(
+            pl.DataFrame({"row": group["row"], "column": [name] * group.height, "code": code}, _PROBLEM_SCHEMA)
+        )
+    return pl.concat(found)
+
+
+def _clinic_and_clock(answers: pl.DataFrame, clinic: str | None, received_at: datetime) -> pl.DataFrame:
+    wrong_clinic = pl.col("clinic_id") != clinic if clinic else pl.lit(False)
+    in_future = pl.col("submitted_at") > received_at + FUTURE_TOLERANCE
+    rows = answers.with_row_index("row")
+    return pl.concat(
+        [
+            rows.filter(condition).select("row", pl.lit(column).alias("column"), pl.lit(code).alias("code"))
+            for condition, column, code in (
+                (wrong_clinic, "clinic_id", "other_clinic"),
+                (in_future, "submitted_at", "in_future"),
+            )
+        ]
+    ).cast(_PROBLEM_SCHEMA)  # type: ignore[arg-type]
+
+
+def canonical_text() -> pl.Expr:
+    """Key, time and sorted non-blank answers as one text: equal for two records exactly when they say the same."""
+    parts = []
+    for question in sorted(form(), key=lambda q: q.column):
+        value = pl.col(question.column)
+        text = value.dt.to_string("%Y-%m-%dT%H:%M:%S%.6f") if question.type == "timestamp" else value.cast(pl.String)
+        parts.append(pl.lit(f"{question.column}=") + text)
+    return pl.concat_str(parts, separator="\x1f", ignore_nulls=True).alias("canonical")
+
+
+def split(cells: pl.DataFrame, *, clinic: str | None, received_at: datetime) -> Split:
+    """Split a batch of text records into accepted and refused ones.
+
+    ``cells``: one text column for each column of the form that the file has (others ignored), one row a record.
+    ``clinic``: the clinic the file came from; a blank ``clinic_id`` column is filled with it and a cell that differs
+    is rejected; None when each row names its own. ``received_at``: when the batch arrived (UTC).
+    """
+    text = _with_all_columns(cells)
+    if clinic:
+        text = text.with_columns(pl.col("clinic_id").fill_null(clinic))
+    answers = text.select(typed(question) for question in form())
+    rejections = pl.concat(
+        [
+            _reject_codes(text, _failures(readable_schema(), text)),
+            _clinic_and_clock(answers, clinic, received_at),
+        ]
+    ).sort("row", "column")
+    refused_rows = rejections["row"].unique().implode()
+    rows = answers.with_row_index("row").with_columns(
+        pl.col(FREE_TEXT_COLUMN).is_not_null().alias("has_notes"), canonical_text()
+    )
+    is_refused = pl.col("row").is_in(refused_rows)
+    refused = rows.filter(is_refused).drop("canonical", FREE_TEXT_COLUMN)
+    accepted = rows.filter(~is_refused).drop(FREE_TEXT_COLUMN)
+    warnings = _warn_codes(accepted)
+    codes = warnings.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
+    accepted = accepted.join(codes, on="row", how="left", maintain_order="left").with_columns(
+        pl.col("warnings").fill_null(pl.lit([], pl.List(pl.String)))
+    )
+    return Split(accepted, refused, rejections, warnings)
+
+
+def _warn_codes(accepted: pl.DataFrame) -> pl.DataFrame:
+    contradicting = [expression.fill_null(False).alias(code) for code, expression in contradictions().items()]
+    failures = _failures(plausible_schema(), accepted.with_columns(contradicting))
+    of_cell = pl.col("check") == "implausible"
+    warnings = failures.select(
+        accepted["row"].gather(failures["row"]).alias("row"),
+        pl.when(of_cell).then(pl.col("column")).alias("column"),
+        pl.when(of_cell).then(pl.col("check")).otherwise(pl.col("column")).alias("code"),
+    )
+    return warnings.cast(_PROBLEM_SCHEMA).sort("row", "code")  # type: ignore[arg-type]

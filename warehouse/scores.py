@@ -1,0 +1,131 @@
+"""Scores in the warehouse: which record versions lack one, and keeping new ones.
+
+Belongs here: what waits for a score and its storage; refused records and what they may still say. Does not belong
+here: the scoring (``models.referral``). A record version is scored once for each set of versions
+(model, catalogue, rules, contract).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import duckdb
+import pyarrow as pa
+
+from schemas.form import answer_columns
+from schemas.records import answer_schema, record_schema
+from schemas.referral import scored_schema
+from warehouse.home import Home
+from warehouse.store import opened
+
+RECORDS_A_BATCH = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Versions:
+    """What a score depends on beside the record: the versions of model, catalogue, rules and contract."""
+
+    model_version: str
+    catalogue_version: str
+    rules_version: str
+    contract_version: str
+
+
+# A version waits if it never had a score, or if it is current and these versions have not scored it.
+_WAITING = """
+FROM intake_version AS v
+ANTI JOIN (
+    SELECT clinic_id, record_id, intake_hash FROM referral_score
+    WHERE model_version = $model_version AND catalogue_version = $catalogue_version
+      AND rules_version = $rules_version AND contract_version = $contract_version
+) AS scored USING (clinic_id, record_id, intake_hash)
+WHERE v.version_rank = 1 OR NOT EXISTS (
+    SELECT 1 FROM referral_score s
+    WHERE s.clinic_id = v.clinic_id AND s.record_id = v.record_id AND s.intake_hash = v.intake_hash
+)
+"""
+
+
+def waiting(home: Home, versions: Versions) -> int:
+    """How many record versions wait for a score."""
+    with opened(home, "count what waits for a score") as connection:
+        ((count,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
+    return int(count)
+
+
+def next_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Batches of records that wait for a score, each with what the rules may use.
+
+    The first table has the shape of ``schemas.records.record_schema``. The second has the same rows in the same order,
+    with an answer that is blank now and was stated in an earlier version of the record carried forward.
+    """
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE waiting AS SELECT v.batch_id, v.record_number {_WAITING}", _bound(versions)
+    )
+    columns = ", ".join(f'v."{field.name}"' for field in record_schema())
+    carried = ", ".join(
+        f'last_value("{field.name}" IGNORE NULLS) OVER so_far AS "{field.name}"'
+        if field.name in answer_columns()
+        else f'"{field.name}"'
+        for field in record_schema()
+    )
+    connection.execute(
+        f"""
+        CREATE OR REPLACE TEMP TABLE carried AS
+        SELECT batch_id, record_number, {carried} FROM intake_valid
+        WHERE (clinic_id, record_id) IN (
+            SELECT (clinic_id, record_id) FROM intake_valid GROUP BY clinic_id, record_id HAVING count(*) > 1
+        )
+        WINDOW so_far AS (PARTITION BY clinic_id, record_id ORDER BY submitted_at)
+        """
+    )
+    filled = ", ".join(f'coalesce(c."{field.name}", v."{field.name}") AS "{field.name}"' for field in record_schema())
+    source = "waiting JOIN intake_valid v USING (batch_id, record_number)"
+    order = "ORDER BY batch_id, record_number LIMIT ? OFFSET ?"
+    offset = 0
+    while True:
+        page = [RECORDS_A_BATCH, offset]
+        records = connection.execute(f"SELECT {columns} FROM {source} {order}", page).to_arrow_table()
+        if records.num_rows == 0:
+            return
+        for_rules = connection.execute(
+            f"SELECT {filled} FROM {source} LEFT JOIN carried c USING (batch_id, record_number) {order}", page
+        ).to_arrow_table()
+        yield records.cast(record_schema()), for_rules.cast(record_schema())
+        offset += records.num_rows
+
+
+def write(connection: duckdb.DuckDBPyConnection, scores: pa.Table) -> None:
+    """Keep scores of the shape ``schemas.referral.scored_schema``."""
+    connection.register("new_scores", scores.cast(scored_schema()))
+    connection.execute("INSERT INTO referral_score SELECT * FROM new_scores")
+    connection.unregister("new_scores")
+
+
+def unread_records(connection: duckdb.DuckDBPyConnection, rules_version: str) -> pa.Table:
+    """Refused records that these rules have not looked at: batch_id, record_number and the readable answers."""
+    columns = ", ".join(f'u."{field.name}"' for field in answer_schema())
+    return connection.execute(
+        f"""
+        SELECT q.batch_id, q.record_number, {columns}
+        FROM intake_quarantine q LEFT JOIN intake_unread u USING (batch_id, record_number)
+        ANTI JOIN (SELECT * FROM unread_form WHERE rules_version = ?) f USING (batch_id, record_number)
+        ORDER BY q.batch_id, q.record_number
+        """,
+        [rules_version],
+    ).to_arrow_table()
+
+
+def write_unread(connection: duckdb.DuckDBPyConnection, forms: pa.Table) -> None:
+    """Keep what refused records may say: batch_id, record_number, possible_tier, possible_red_flags, rules_version."""
+    connection.register("new_unread", forms)
+    connection.execute(
+        "DELETE FROM unread_form WHERE (batch_id, record_number) IN (SELECT (batch_id, record_number) FROM new_unread)"
+    )
+    connection.execute("INSERT INTO unread_form BY NAME SELECT * FROM new_unread")
+    connection.unregister("new_unread")
+
+
+def _bound(versions: Versions) -> dict[str, str]:
+    return {name: getattr(versions, name) for name in Versions.__dataclass_fields__}

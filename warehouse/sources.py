@@ -1,0 +1,87 @@
+"""Sources: a clinic folder's file, archived and entered in the warehouse as a batch to load.
+
+Belongs here: what makes two deliveries the same, and which records may share a home. Does not belong here: reading
+what the file says (``warehouse.intake``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from warehouse import csv_records
+from warehouse.archive import put
+from warehouse.home import DataKind, Home
+from warehouse.store import WarehouseRefused, opened
+
+NO_CLINIC = "several"
+
+
+class ClinicNotNamed(Exception):
+    """A file that names no clinic, from a place that names none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One source on its way in: a clinic folder's file. ``clinic`` is '' where each row names its own."""
+
+    batch_id: str
+    clinic: str
+    sha256: str
+    data_kind: DataKind
+    received_at: datetime
+
+
+def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tuple[Batch, bool]:
+    """Archive ``file`` and enter it in the warehouse; true if it is new, false if these bytes came before.
+
+    Raises StillBeingWritten, NotReadable, WarehouseBusy, ClinicNotNamed where neither the place nor the file names a
+    clinic, and WarehouseRefused where live records would meet others.
+    """
+    archived = put(file, home.archive)
+    if not clinic and csv_records.names_no_clinic(home.archive / archived.sha256):
+        raise ClinicNotNamed(
+            "a file has no clinic_id column: name its clinic with --clinic, or put it in a folder named as the clinic"
+        )
+    received_at = datetime.now(UTC)
+    batch_id = f"{clinic or NO_CLINIC}.{received_at:%Y%m%dT%H%M%SZ}.{archived.sha256[:12]}"
+    with opened(home, "take in a file") as connection:
+        known = connection.execute(
+            "SELECT batch_id, clinic, sha256, data_kind, received_at FROM intake_file WHERE clinic = ? AND sha256 = ?",
+            [clinic, archived.sha256],
+        ).fetchone()
+        if known:
+            return Batch(*known), False
+        kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT data_kind FROM intake_file").fetchall()}
+        if any((kind == "live") != (data_kind == "live") for kind in kinds):
+            raise WarehouseRefused(
+                f"this installation holds {' and '.join(sorted(kinds))} records and takes no {data_kind} ones: "
+                "real and invented patients never share a home; set HIPTRIAGE_HOME to another folder"
+            )
+        connection.execute(
+            "INSERT INTO intake_file VALUES (?, ?, ?, ?, ?, ?, ?)",
+            [batch_id, clinic, archived.sha256, file.name, data_kind, archived.size_bytes, received_at],
+        )
+    return Batch(batch_id, clinic, archived.sha256, data_kind, received_at), True
+
+
+def pending_batches(home: Home) -> list[str]:
+    """Ids of the batches that are registered and not yet in the ledger, oldest first."""
+    with opened(home, "look for new batches") as connection:
+        rows = connection.execute(
+            "SELECT batch_id FROM intake_file ANTI JOIN intake_ledger USING (batch_id) ORDER BY received_at, batch_id"
+        ).fetchall()
+    return [batch_id for (batch_id,) in rows]
+
+
+def batch_of(connection: duckdb.DuckDBPyConnection, batch_id: str) -> Batch:
+    """The registered batch of this id. Raises WarehouseRefused if there is none."""
+    row = connection.execute(
+        "SELECT batch_id, clinic, sha256, data_kind, received_at FROM intake_file WHERE batch_id = ?", [batch_id]
+    ).fetchone()
+    if not row:
+        raise WarehouseRefused("no such batch is registered")
+    return Batch(*row)

@@ -1,0 +1,74 @@
+-- The working warehouse. One process at a time opens it (warehouse.lock); readers use snapshots.
+-- intake_valid and intake_unread carry the form's answers and are made from the form (warehouse/store.py).
+
+CREATE TABLE IF NOT EXISTS warehouse_version (version INTEGER NOT NULL);
+
+-- One row a source: (clinic folder, content). The only place that holds a file's own name.
+CREATE TABLE IF NOT EXISTS intake_file (
+    batch_id VARCHAR PRIMARY KEY,
+    clinic VARCHAR NOT NULL,              -- '' where each row names its own clinic
+    sha256 VARCHAR NOT NULL,
+    original_name VARCHAR NOT NULL,
+    data_kind VARCHAR NOT NULL,
+    size_bytes BIGINT NOT NULL,
+    received_at TIMESTAMPTZ NOT NULL,
+    UNIQUE (clinic, sha256)
+);
+
+-- What happened to each batch, append-only; the arrival row is written with the batch's records or not at all.
+CREATE TABLE IF NOT EXISTS intake_ledger (
+    batch_id VARCHAR NOT NULL,
+    event VARCHAR NOT NULL,               -- arrival | refused
+    happened_at TIMESTAMPTZ NOT NULL,
+    received BIGINT NOT NULL,
+    accepted BIGINT NOT NULL,
+    quarantined BIGINT NOT NULL,
+    duplicate BIGINT NOT NULL,
+    superseded BIGINT NOT NULL,
+    warned BIGINT NOT NULL,
+    unknown_columns INTEGER NOT NULL,
+    refusal VARCHAR,                      -- code of schemas/problems.csv where the whole file was refused
+    contract_version VARCHAR NOT NULL
+);
+
+-- Each record's original text; record 0 is the header. The archive holds the same as bytes.
+CREATE TABLE IF NOT EXISTS intake_raw (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    record_text VARCHAR NOT NULL
+);
+
+-- Fixed on arrival, one row a record.
+CREATE TABLE IF NOT EXISTS intake_disposition (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    disposition VARCHAR NOT NULL          -- accepted | quarantined | duplicate | superseded
+);
+
+CREATE TABLE IF NOT EXISTS intake_warning (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    clinic_id VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    code VARCHAR NOT NULL,
+    column_name VARCHAR
+);
+
+CREATE TABLE IF NOT EXISTS intake_quarantine (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    clinic_id VARCHAR,                    -- where it can be read
+    record_id VARCHAR,                    -- where it can be read
+    received_at TIMESTAMPTZ NOT NULL,
+    contract_version VARCHAR NOT NULL,
+    problems STRUCT(code VARCHAR, column_name VARCHAR, cell VARCHAR)[] NOT NULL
+);
+
+-- What a refused record may still say (red-flag rules over its readable cells), per rules version.
+CREATE TABLE IF NOT EXISTS unread_form (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    possible_tier VARCHAR,
+    possible_red_flags VARCHAR[] NOT NULL,
+    rules_version VARCHAR NOT NULL
+);
