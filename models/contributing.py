@@ -9,6 +9,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pyarrow as pa
+from scipy import sparse
 
 from models.catalogue import Catalogue, Likelihood
 from models.decision_costs import decision_costs
@@ -18,15 +19,18 @@ from models.figures import Floats, log_odds
 _MOST_NAMED = 3
 
 
-def contributing_factors(records: pl.DataFrame, catalogue: Catalogue) -> pl.Series:
+def contributing_factors(
+    records: pl.DataFrame, catalogue: Catalogue, matrix: sparse.csr_array | None = None
+) -> pl.Series:
     """Up to three factor ids a record, most probable first; a list of strings, never null.
 
     A factor is named when its probability (prior odds times the likelihood ratios of the stated findings, taken as
-    independent) reaches the written limit and the findings speak for it: a high prior alone names nothing.
+    independent) reaches the written limit and the findings speak for it: a high prior alone names nothing. ``matrix``:
+    the ``feature_matrix`` of the records where the caller has it.
     """
     weights = factor_weights(catalogue)
     prior = np.array([log_odds(factor.prior.value) for factor in catalogue.factors.values()])
-    evidence = feature_matrix(records) @ weights.T
+    evidence = (feature_matrix(records) if matrix is None else matrix) @ weights.T
     odds = evidence + prior
     named = (odds >= log_odds(decision_costs().contributing_factor_from)) & (evidence > 0)
     order = np.argsort(-odds, axis=1, kind="stable")

@@ -23,7 +23,7 @@ from models.model_file import LockedModel
 
 Ints = NDArray[np.int64]
 
-_CHUNK = 4096  # records taken apart at once: bounds memory to a few dozen MB
+_CHUNK = 2048  # records taken apart at once: small enough for the processor's cache
 _TINY = 1e-300
 REASON = pl.List(
     pl.Struct(
@@ -33,7 +33,13 @@ REASON = pl.List(
 
 
 def reasons(
-    model: LockedModel, records: pl.DataFrame, probabilities: Floats, top: int = 3, per_condition: int = 4
+    model: LockedModel,
+    records: pl.DataFrame,
+    probabilities: Floats,
+    top: int = 3,
+    per_condition: int = 4,
+    matrix: sparse.csr_array | None = None,
+    held: NDArray[np.bool_] | None = None,
 ) -> pl.Series:
     """Findings for and against the likeliest conditions of each record, strongest first within a condition.
 
@@ -41,34 +47,36 @@ def reasons(
     dangerous one that cannot be excluded, most probable condition first, by at most ``per_condition`` stated answers
     each. Gives a list of (column, answer, condition, direction "for" or "against", weight in log-odds) a record; the
     sign of weight agrees with direction. A fact that two columns carry is told once, under a column that states it.
+    ``matrix``: the ``feature_matrix`` of the records where the caller has it; ``held``: what cannot be excluded, n x
+    classes, where the caller reads it otherwise than ``prediction_sets``.
     """
-    matrix = feature_matrix(records)
-    order, told = _conditions_told(model, probabilities, top)
+    if matrix is None:
+        matrix = feature_matrix(records)
+    if held is None:
+        held = prediction_sets(model, probabilities)
+    order, told = _conditions_told(model, probabilities, held, top)
+    # Records with as many stated answers together: a chunk is as wide as its fullest record.
+    by_fullness = np.argsort(np.diff(matrix.indptr), kind="stable")
+    chunks = [by_fullness[start : start + _CHUNK] for start in range(0, records.height, _CHUNK)]
     parts = [
-        _strongest(
-            model,
-            matrix[start : start + _CHUNK],
-            probabilities[start : start + _CHUNK],
-            order[start : start + _CHUNK],
-            told[start : start + _CHUNK],
-            per_condition,
-            start,
-        )
-        for start in range(0, records.height, _CHUNK)
+        _strongest(model, matrix[chunk], probabilities[chunk], order[chunk], told[chunk], per_condition, chunk)
+        for chunk in chunks
     ]
     if not parts:
         return pl.Series("reasons", [], dtype=REASON)
-    row, feature, condition = (np.concatenate([part[i] for part in parts]).astype(np.int64) for i in range(3))
-    weight = np.concatenate([part[3] for part in parts])
-    return _as_lists(model, records, row, feature, condition, weight)
+    row, feature, condition, place = (np.concatenate([part[i] for part in parts]) for i in range(4))
+    weight = np.concatenate([part[4] for part in parts])
+    telling = np.lexsort((place, row))
+    return _as_lists(model, records, row[telling], feature[telling], condition[telling], weight[telling])
 
 
-def _conditions_told(model: LockedModel, probabilities: Floats, top: int) -> tuple[Ints, NDArray[np.bool_]]:
+def _conditions_told(
+    model: LockedModel, probabilities: Floats, held: NDArray[np.bool_], top: int
+) -> tuple[Ints, NDArray[np.bool_]]:
     """Conditions of each record by falling probability, and which of them get explained, both n x classes."""
     dangerous = np.isin(model.classes, list(decision_costs().conditions))
     order = np.argsort(-probabilities, axis=1, kind="stable")
-    held = prediction_sets(model, probabilities) & dangerous
-    told = np.take_along_axis(held, order, axis=1)
+    told = np.take_along_axis(held & dangerous, order, axis=1)
     told[:, :top] = True
     return order, told
 
@@ -80,46 +88,35 @@ def _strongest(
     order: Ints,
     told: NDArray[np.bool_],
     per_condition: int,
-    first_row: int,
-) -> tuple[Ints, Ints, Ints, Floats]:
-    """Rows, features, conditions and weights of the strongest stated answers of one chunk, in telling order."""
+    numbers: Ints,
+) -> tuple[Ints, Ints, Ints, Ints, Floats]:
+    """Row numbers, features, conditions, places in telling order and weights of the strongest answers of one chunk."""
     counts = np.diff(matrix.indptr)
-    slots, depth = np.arange(max(int(counts.max(initial=0)), 1)), min(per_condition, max(int(counts.max(initial=0)), 1))
-    stated = slots < counts[:, None]
+    width = max(int(counts.max(initial=0)), 1)
+    depth = min(per_condition, width)
+    stated = np.arange(width) < counts[:, None]
     feature = np.zeros(stated.shape, dtype=np.int64)
     feature[stated] = matrix.indices
-    fading = np.exp(-model.weights)
+    odds = np.exp(model.weights)
     # What is left of all probability when a feature is blanked, before it is made to sum to 1 again.
-    left = np.take_along_axis(probabilities @ fading, feature, axis=1)
-    found: list[tuple[Ints, Ints, Ints, Floats]] = []
-    for rank in range(order.shape[1]):
-        rows = np.flatnonzero(told[:, rank])
-        if not len(rows):
-            continue
-        condition = order[rows, rank]
-        own = probabilities[rows, condition][:, None]
-        weighs = condition[:, None], feature[rows]
-        others_after = np.maximum(left[rows] - own * fading[weighs], _TINY)
-        change = model.weights[weighs] + np.log(others_after / np.maximum(1 - own, _TINY))
-        change[~stated[rows]] = 0.0
-        size = np.abs(change)
-        best = np.argpartition(-size, depth - 1, axis=1)[:, :depth]
-        best = np.take_along_axis(best, np.argsort(-np.take_along_axis(size, best, axis=1), axis=1), axis=1)
-        weight = np.take_along_axis(change, best, axis=1)
-        shape = weight.shape
-        place = np.broadcast_to(np.arange(depth) + rank * depth, shape)
-        speaks = weight != 0
-        found.append(
-            (
-                np.broadcast_to(rows[:, None] + first_row, shape)[speaks],
-                np.take_along_axis(feature[rows], best, axis=1)[speaks],
-                np.broadcast_to(condition[:, None], shape)[speaks] + place[speaks] * len(model.classes),
-                weight[speaks],
-            )
-        )
-    row, feat, coded, weight = (np.concatenate([part[i] for part in found]) for i in range(4))
-    telling = np.lexsort((coded // len(model.classes), row))
-    return row[telling], feat[telling], coded[telling] % len(model.classes), weight[telling]
+    left = np.take_along_axis(probabilities @ (1 / odds), feature, axis=1)
+    # One line a (record, condition told), the most probable condition of a record first.
+    rows, rank = np.nonzero(told)
+    condition = order[rows, rank]
+    own = probabilities[rows, condition][:, None]
+    # By how much stating the answer multiplied the odds of the condition: 1 where it makes no difference.
+    factor = left[rows] * odds.ravel()[condition[:, None] * odds.shape[1] + feature[rows]] - own
+    factor = np.maximum(factor, _TINY) / np.maximum(1 - own, _TINY)
+    factor[~stated[rows]] = 1.0
+    best = np.argpartition(-np.maximum(factor, 1 / factor), depth - 1, axis=1)[:, :depth]
+    weight = np.log(np.take_along_axis(factor, best, axis=1))
+    stepwise = np.argsort(-np.abs(weight), axis=1, kind="stable")
+    best, weight = np.take_along_axis(best, stepwise, axis=1), np.take_along_axis(weight, stepwise, axis=1)
+    speaks = weight != 0
+    lines = np.broadcast_to(np.arange(len(rows))[:, None], weight.shape)[speaks]
+    place = (rank[:, None] * depth + np.arange(depth))[speaks]
+    found = np.take_along_axis(feature[rows], best, axis=1)[speaks]
+    return numbers[rows][lines], found, condition[lines], place, weight[speaks]
 
 
 def _as_lists(

@@ -1,0 +1,77 @@
+"""What a referral rests on: catalogue, rules, advice, written costs and the model in force, with their versions.
+
+Belongs here: loading them together, and going on by rules only where a model is refused or suspended. Does not belong
+here: applying them (``models.referral``).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from models.advice import AdviceBook, load_advice
+from models.catalogue import Catalogue, load_catalogue
+from models.decision_costs import DecisionCosts, check_costs, decision_costs
+from models.model_file import LockedModel, ModelRefused, load_model
+from models.rule_files import RuleSet, load_rules
+
+RULES_ONLY = "rules-only"
+LITERATURE = "literature"
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """Everything a score depends on beside the record.
+
+    ``model`` is None where none may be used; ``model_refusal`` then says why in one sentence, and referrals come from
+    rules and floors alone.
+    """
+
+    catalogue: Catalogue
+    rules: RuleSet
+    advice: AdviceBook
+    costs: DecisionCosts
+    model: LockedModel | None
+    model_refusal: str | None
+
+    @property
+    def model_version(self) -> str:
+        """The model's version, or ``rules-only``."""
+        return self.model.version if self.model else RULES_ONLY
+
+    @property
+    def banner(self) -> str | None:
+        """What every surface must say first where no model is in force."""
+        if self.model:
+            return None
+        return (
+            f"RULES ONLY: no model is in force ({self.model_refusal}). Tiers come from red-flag rules and floors alone."
+        )
+
+    @property
+    def training_statement(self) -> str:
+        """What data trained the model, in one sentence."""
+        return str(self.model.manifest["training_data"]) if self.model else "no model is in force"
+
+
+def load_basis(model_folder: Path) -> Basis:
+    """Load the knowledge of this release and the model in ``model_folder``; a refused model leaves rules only.
+
+    Every stage of a run asks for it; files that did not change since are not read again.
+    """
+    files = sorted(model_folder.glob("*")) if model_folder.is_dir() else []
+    return _load(model_folder, tuple((file.name, file.stat().st_mtime_ns, file.stat().st_size) for file in files))
+
+
+@lru_cache(maxsize=2)
+def _load(model_folder: Path, _stamp: tuple[tuple[str, int, int], ...]) -> Basis:
+    catalogue = load_catalogue()
+    costs = decision_costs()
+    check_costs(costs, catalogue)
+    model, refusal = None, None
+    try:
+        model = load_model(model_folder, catalogue)
+    except ModelRefused as refused:
+        refusal = refused.reason.rstrip(".")
+    return Basis(catalogue, load_rules(), load_advice(), costs, model, refusal)
