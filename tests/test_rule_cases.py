@@ -8,11 +8,11 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from rule_frames import frame_of
 
 from models.rules import CANNOT_TELL, NO, NOT_ASKED, YES, evaluate, load_not_expressible, load_rules, rule_tiers
 from schemas.form import answer_columns, questions
 from schemas.tiers import tiers
+from tests.rule_frames import frame_of
 
 CASES: dict[str, dict[str, Any]] = yaml.safe_load(Path(__file__).with_name("rule_cases.yaml").read_text("utf-8"))
 RULES = {rule.id: rule for rule in load_rules().rules}

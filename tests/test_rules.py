@@ -12,7 +12,6 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
-from rule_frames import DTYPES, frame_of
 
 from models.catalogue import load_catalogue
 from models.cohort import generate
@@ -32,6 +31,7 @@ from models.rules import (
 )
 from schemas.form import NONE_OF_THESE, answer_columns, questions
 from schemas.tiers import tiers
+from tests.rule_frames import DTYPES, frame_of
 
 RANK = {tier: index for index, tier in enumerate(tiers())} | {None: len(tiers())}
 

@@ -33,8 +33,7 @@ def load(home: Home, batch_id: str) -> Reconciled:
             done = ledger.reconciled(connection, batch_id)
             return done or _load(connection, home, batch_of(connection, batch_id))
     except FileRefused as refused:
-        code = refused.code
-    counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, code)
+        counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, refused.code, refused.columns)
     with opened(home, "note a refused file") as connection:
         ledger.write(connection, counts, "refused")
     return counts
@@ -184,7 +183,7 @@ def _arrive(connection: duckdb.DuckDBPyConnection, batch_id: str, unknown_column
         """,
         {"batch": batch_id},
     ).fetchall()
-    arrival = Reconciled(batch_id, *counts, unknown_columns, None)
+    arrival = Reconciled(batch_id, *counts, unknown_columns)
     if not arrival.balanced:
         raise WarehouseRefused("the counts of a batch do not add up; nothing of it was kept")
     ledger.write(connection, arrival, "arrival")

@@ -29,7 +29,8 @@ class Reconciled:
     superseded: int
     warned: int
     unknown_columns: int
-    refusal: str | None
+    refusal: str | None = None
+    refusal_columns: tuple[str, ...] = ()
 
     @property
     def balanced(self) -> bool:
@@ -39,7 +40,7 @@ class Reconciled:
     @property
     def refused_because(self) -> str | None:
         """The plain sentence of a file that was refused whole."""
-        return refusal_sentence(self.refusal) if self.refusal else None
+        return refusal_sentence(self.refusal, self.refusal_columns) if self.refusal else None
 
     @property
     def counts(self) -> dict[str, int]:
@@ -72,17 +73,18 @@ def counts_of(home: Home, batch_id: str) -> Reconciled | None:
 def reconciled(connection: duckdb.DuckDBPyConnection, batch_id: str) -> Reconciled | None:
     """The counts of a batch fixed on its arrival, or None if it has not been loaded."""
     row = connection.execute(
-        "SELECT batch_id, received, accepted, quarantined, duplicate, superseded, warned, unknown_columns, refusal "
+        "SELECT batch_id, received, accepted, quarantined, duplicate, superseded, warned, unknown_columns, refusal, "
+        "refusal_columns "
         "FROM intake_ledger WHERE batch_id = ? AND event IN ('arrival', 'refused')",
         [batch_id],
     ).fetchone()
-    return Reconciled(*row) if row else None
+    return Reconciled(*row[:-1], tuple(row[-1])) if row else None
 
 
 def write(connection: duckdb.DuckDBPyConnection, counts: Reconciled, event: str) -> None:
     """Enter the counts of a batch; ``event`` is arrival or refused."""
     connection.execute(
-        "INSERT INTO intake_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO intake_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         [
             counts.batch_id,
             event,
@@ -95,6 +97,7 @@ def write(connection: duckdb.DuckDBPyConnection, counts: Reconciled, event: str)
             counts.warned,
             counts.unknown_columns,
             counts.refusal,
+            list(counts.refusal_columns),
             contract_version(),
         ],
     )

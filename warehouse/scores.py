@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 
 import duckdb
 import pyarrow as pa
@@ -17,6 +18,7 @@ from schemas.form import answer_columns
 from schemas.records import answer_schema, record_schema
 from schemas.referral import scored_schema
 from warehouse.home import Home
+from warehouse.sources import waiting_batches
 from warehouse.store import opened
 
 RECORDS_A_BATCH = 50_000
@@ -47,11 +49,24 @@ WHERE v.version_rank = 1 OR NOT EXISTS (
 """
 
 
-def waiting(home: Home, versions: Versions) -> int:
-    """How many record versions wait for a score."""
-    with opened(home, "count what waits for a score") as connection:
-        ((count,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
-    return int(count)
+@dataclass(frozen=True, slots=True)
+class Outstanding:
+    """What a run would have to do: batches to load, record versions to score, and when the warehouse last changed."""
+
+    batch_ids: list[str]
+    unscored: int
+    changed_at: datetime | None
+
+
+def outstanding(home: Home, versions: Versions) -> Outstanding:
+    """Look at what waits. A snapshot older than ``changed_at`` does not hold everything that was loaded and scored."""
+    with opened(home, "look at what waits") as connection:
+        ((unscored,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
+        ((changed_at,),) = connection.execute(
+            "SELECT max(moment) FROM (SELECT max(happened_at) AS moment FROM intake_ledger "
+            "UNION ALL SELECT max(scored_at) FROM referral_score)"
+        ).fetchall()
+        return Outstanding(waiting_batches(connection), int(unscored), changed_at)
 
 
 def next_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions) -> Iterator[tuple[pa.Table, pa.Table]]:

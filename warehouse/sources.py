@@ -71,9 +71,14 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
 def pending_batches(home: Home) -> list[str]:
     """Ids of the batches that are registered and not yet in the ledger, oldest first."""
     with opened(home, "look for new batches") as connection:
-        rows = connection.execute(
-            "SELECT batch_id FROM intake_file ANTI JOIN intake_ledger USING (batch_id) ORDER BY received_at, batch_id"
-        ).fetchall()
+        return waiting_batches(connection)
+
+
+def waiting_batches(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """The same on an open warehouse."""
+    rows = connection.execute(
+        "SELECT batch_id FROM intake_file ANTI JOIN intake_ledger USING (batch_id) ORDER BY received_at, batch_id"
+    ).fetchall()
     return [batch_id for (batch_id,) in rows]
 
 

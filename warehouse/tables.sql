@@ -28,6 +28,7 @@ CREATE TABLE IF NOT EXISTS intake_ledger (
     warned BIGINT NOT NULL,
     unknown_columns INTEGER NOT NULL,
     refusal VARCHAR,                      -- code of schemas/problems.csv where the whole file was refused
+    refusal_columns VARCHAR[] NOT NULL,   -- columns of the form that the refusal is about
     contract_version VARCHAR NOT NULL
 );
 

@@ -1,0 +1,132 @@
+"""``hiptriage run``: land files, load, score, publish; and say what became of every record."""
+
+import re
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+
+import click
+
+from pipelines.console import unread_sentence
+from pipelines.instance import use_instance_of
+from pipelines.model_in_force import versions_in_force
+from pipelines.outcomes import QUARANTINED, REFUSED, UNEXPECTED, USAGE, Ended, plain_ends
+from schemas.answers import KEY_PATTERNS
+from warehouse import landing, ledger, scores
+from warehouse.home import DataKind, Home
+from warehouse.ledger import Reconciled
+from warehouse.lock import holding
+from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
+from warehouse.sources import register
+
+
+def clinic_option(_: click.Context, __: click.Parameter, clinic: str | None) -> str | None:
+    """Check a clinic id given on the command line."""
+    if clinic is not None and not re.match(KEY_PATTERNS["clinic_id"], clinic):
+        raise click.BadParameter("a clinic id is 1-32 of a-z 0-9 -")
+    return clinic
+
+
+@click.command()
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option("--clinic", callback=clinic_option, help="Clinic that the files come from.")
+@click.option(
+    "--data-kind",
+    type=click.Choice(["live", "sample", "published_case"]),
+    help="Kind of records; real and invented ones never share a home. [default: as the settings say, else live]",
+)
+def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None) -> None:
+    """Load files (default: the landing folder), score what lacks a score, publish a snapshot.
+
+    Files are copied, never moved or changed. The same bytes again are a no-op.
+    """
+    with plain_ends():
+        home = Home.from_environment()
+        with holding(home, "hiptriage run"):
+            known = land(home, paths, clinic, data_kind or home.settings().data_kind)
+            done = process(home)
+        report(home, done, known)
+    end(done)
+
+
+def land(home: Home, paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind) -> list[Reconciled]:
+    """Archive and register the files; gives the counts of those whose bytes came before.
+
+    Without paths, the landing folder. A folder stands for its files, and its sub-folders for clinics.
+    """
+    home.ensure()
+    if not paths:
+        taken = landing.take_in(home)
+        if taken.left:
+            click.echo(f"{taken.left} files are still being written or name no clinic: left in place", err=True)
+        return []
+    known = []
+    for file_clinic, file in _files(paths, clinic):
+        batch, is_new = register(home, file, clinic=file_clinic, data_kind=data_kind)
+        if not is_new and (counts := ledger.counts_of(home, batch.batch_id)):
+            known.append(counts)
+    return known
+
+
+def _files(paths: Iterable[Path], clinic: str | None) -> Iterable[tuple[str, Path]]:
+    for place, path in enumerate(paths, start=1):
+        if not path.exists():
+            raise Ended(USAGE, f"argument {place} is no file or folder that exists; nothing was loaded")
+        if path.is_dir():
+            yield from ((clinic or of_folder, file) for of_folder, file in landing.files_in(path))
+        else:
+            yield clinic or "", path
+
+
+def process(home: Home) -> list[Reconciled]:
+    """Load what waits, score what lacks a score, publish; gives the counts of the batches loaded now.
+
+    Does not start Dagster where nothing waits and the current snapshot holds everything and is fresh.
+    """
+    work = scores.outstanding(home, versions_in_force(home))
+    if not work.batch_ids and not work.unscored and _is_published(home, work.changed_at):
+        return []
+    folder = use_instance_of(home)
+    click.echo(f"materialising {len(work.batch_ids)} new batches with Dagster ...", err=True)
+    from pipelines.materialise import RunFailed, materialise  # dagster takes seconds to import
+
+    try:
+        materialise(folder, work.batch_ids)
+    except RunFailed as failed:
+        raise Ended(UNEXPECTED if failed.unexpected else REFUSED, str(failed)) from None
+    return [counts for batch_id in work.batch_ids if (counts := ledger.counts_of(home, batch_id))]
+
+
+def _is_published(home: Home, changed_at: datetime | None) -> bool:
+    """Whether the current snapshot was made after the last change, and is not stale.
+
+    A run that was killed after scoring and before publishing leaves a change that no snapshot holds.
+    """
+    try:
+        snapshot = current_snapshot(home)
+    except SnapshotMissing:
+        return False
+    return not snapshot.stale and (changed_at is None or changed_at < snapshot.published_at)
+
+
+def report(home: Home, done: list[Reconciled], known: list[Reconciled]) -> None:
+    """Say what became of every record, what could not be read, and what to do next."""
+    for counts in known:
+        click.echo(f"{counts.batch_id}: these bytes came before, nothing to do")
+    for counts in done:
+        click.echo(f"{counts.batch_id}: {ledger.sentence(counts)}")
+    if not done:
+        click.echo("nothing new: every file is loaded and every record scored")
+    snapshot = current_snapshot(home)
+    click.echo(unread_sentence(snapshot))
+    click.echo(f"snapshot {snapshot.id} in {home.snapshots}")
+    click.echo("next: hiptriage worklist; what was refused and why: hiptriage quarantine list")
+
+
+def end(done: list[Reconciled]) -> None:
+    """End with the exit code that the batches of this run deserve."""
+    refused = [counts for counts in done if counts.refusal]
+    if refused:
+        raise Ended(REFUSED, f"{len(refused)} of {len(done)} files were refused whole; the reason stands beside each")
+    if quarantined := sum(counts.quarantined for counts in done):
+        raise Ended(QUARANTINED, f"done; {quarantined} records of this run were quarantined")

@@ -1,0 +1,89 @@
+"""Stage 3: what refused forms may still say, and a referral score for every record that lacks one."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import dagster as dg
+
+from models.basis import load_basis
+from models.referral import possible_tiers, referral_rows
+from pipelines.failures import without_patient_values
+from pipelines.model_in_force import model_folder
+from schemas.contract import contract_version
+from warehouse import scores
+from warehouse.home import Home
+from warehouse.store import opened
+
+
+@dg.asset(group_name="3_scoring", kinds={"duckdb"}, owners=["team:clinic-analysts"], deps=["intake_quarantine"])
+def unread_forms(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """Refused records with the tier that their readable cells may mean, so that nobody is lost in quarantine."""
+    with without_patient_values("unread forms"):
+        home = Home.from_environment()
+        basis = load_basis(model_folder(home))
+        with opened(home, "look at refused records") as connection:
+            refused = scores.unread_records(connection, basis.rules.version)
+            forms = possible_tiers(refused, basis)
+            scores.write_unread(connection, forms)
+        context.log.info(f"unread forms: {forms.num_rows} refused records looked at")
+    return dg.MaterializeResult(metadata={"looked at": forms.num_rows, "rules version": basis.rules.version})
+
+
+@dg.asset(
+    group_name="3_scoring",
+    kinds={"scikitlearn"},
+    owners=["team:clinic-analysts"],
+    deps=["trained_model"],
+    check_specs=[
+        dg.AssetCheckSpec(
+            "usable",
+            asset="model_in_force",
+            description="Warns when the model is refused: referrals then come from rules and floors alone.",
+        )
+    ],
+)
+def model_in_force() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
+    """The model that scores: the one this home has put in force, else the one that came with the release."""
+    with without_patient_values("model"):
+        basis = load_basis(model_folder(Home.from_environment()))
+    yield dg.MaterializeResult(metadata={"model version": basis.model_version, "trained on": basis.training_statement})
+    yield dg.AssetCheckResult(
+        check_name="usable",
+        passed=basis.model is not None,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={"banner": basis.banner or "none"},
+    )
+
+
+@dg.asset(
+    group_name="3_scoring",
+    kinds={"duckdb", "scikitlearn"},
+    owners=["team:clinic-analysts"],
+    deps=["intake_valid", "model_in_force"],
+)
+def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+    """One score for each record version and each set of versions of model, catalogue, rules and contract."""
+    with without_patient_values("scoring"):
+        home = Home.from_environment()
+        basis = load_basis(model_folder(home))
+        versions = scores.Versions(
+            basis.model_version, basis.catalogue.version, basis.rules.version, contract_version()
+        )
+        scored = 0
+        with opened(home, "score records") as connection:
+            for records, for_rules in scores.next_unscored(connection, versions):
+                rows = referral_rows(records, for_rules, basis, scored_at=datetime.now(UTC))
+                scores.write(connection, rows)
+                scored += rows.num_rows
+        context.log.info(f"referrals: {scored} records scored by model {basis.model_version}")
+        if basis.banner:
+            context.log.warning(basis.banner)
+    return dg.MaterializeResult(
+        metadata={
+            "dagster/row_count": scored,
+            "model version": basis.model_version,
+            "catalogue version": basis.catalogue.version,
+            "rules version": basis.rules.version,
+            "trained on": basis.training_statement,
+        }
+    )

@@ -1,0 +1,1 @@
+"""The specification, as tests; helpers they share lie beside them."""

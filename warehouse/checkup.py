@@ -1,0 +1,99 @@
+"""What ``hiptriage doctor`` looks at in a home: one finding a line.
+
+Belongs here: reading state and saying what is wrong. Changes nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from warehouse.home import Home, SettingsRefused
+from warehouse.lock import WarehouseBusy, holding
+from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
+from warehouse.store import WarehouseRefused, opened
+
+OTHERS_MAY = 0o077
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing looked at: ``state`` is ok, note (nothing to do at once) or wrong."""
+
+    state: str
+    sentence: str
+
+
+def check_home(home: Home) -> Iterator[Finding]:
+    """Look at folder, settings, lock, warehouse, archive, ledger and snapshot of a home, in that order."""
+    yield _folder(home)
+    try:
+        home.settings()
+        yield Finding("ok", "settings can be read")
+    except SettingsRefused as refused:
+        yield Finding("wrong", str(refused))
+        return
+    if not home.warehouse.exists():
+        yield Finding("note", "no warehouse yet: it is made by the first hiptriage run")
+        return
+    try:
+        with holding(home, "hiptriage doctor"):
+            yield Finding("ok", "nobody holds the warehouse")
+            yield from _warehouse(home)
+    except WarehouseBusy as busy:
+        yield Finding("note", str(busy))
+    yield _snapshot(home)
+
+
+def _folder(home: Home) -> Finding:
+    if not home.root.exists():
+        return Finding("note", f"the home {home.root} does not exist yet: it is made by the first hiptriage run")
+    if home.root.stat().st_mode & OTHERS_MAY:
+        return Finding("wrong", f"others on this machine may look into {home.root}: chmod 700 it")
+    return Finding("ok", f"the home is {home.root}, open to its owner alone")
+
+
+def _warehouse(home: Home) -> Iterator[Finding]:
+    try:
+        with opened(home, "check the warehouse") as connection:
+            archived = connection.execute("SELECT sha256, batch_id FROM intake_file ORDER BY batch_id").fetchall()
+            unbalanced = connection.execute(
+                "SELECT batch_id FROM intake_ledger WHERE received <> accepted + quarantined + duplicate + superseded"
+            ).fetchall()
+            waiting = connection.execute(
+                "SELECT count(*) FROM intake_file ANTI JOIN intake_ledger USING (batch_id)"
+            ).fetchall()[0][0]
+    except WarehouseRefused as refused:
+        yield Finding("wrong", str(refused))
+        return
+    yield Finding("ok", f"the warehouse opens and holds {len(archived)} files")
+    damaged = [batch_id for sha256, batch_id in archived if not _is_whole(home.archive / sha256, sha256)]
+    if damaged:
+        yield Finding("wrong", f"archived bytes are missing or changed: {', '.join(damaged)}")
+    else:
+        yield Finding("ok", "every file in the archive still has its hash")
+    if unbalanced:
+        yield Finding("wrong", f"counts do not add up: {', '.join(batch_id for (batch_id,) in unbalanced)}")
+    else:
+        yield Finding("ok", "received = accepted + quarantined + duplicate + superseded, for every batch")
+    if waiting:
+        yield Finding("note", f"{waiting} files wait to be loaded: hiptriage run")
+
+
+def _is_whole(file: Path, sha256: str) -> bool:
+    if not file.is_file():
+        return False
+    with file.open("rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+
+
+def _snapshot(home: Home) -> Finding:
+    try:
+        snapshot = current_snapshot(home)
+    except SnapshotMissing as missing:
+        return Finding("note", str(missing))
+    if snapshot.stale:
+        return Finding("note", f"snapshot {snapshot.id} is stale: hiptriage run publishes a new one")
+    return Finding("ok", f"snapshot {snapshot.id} is current")
