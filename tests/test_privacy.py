@@ -1,0 +1,164 @@
+"""Planted text is found in archive, raw and quarantine, and nowhere else: every column of every table decoded."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+import pytest
+
+from tests.commands import Done, hiptriage
+
+pytestmark = pytest.mark.slow
+
+CANARY = "Zorblax"
+PLACES = ("notes", "unmapped", "header", "filename", "foldername", "rejected", "badkey")
+ALLOWED_COLUMNS = {
+    ("intake_raw", "record_text"),
+    ("intake_quarantine", "problems"),
+    ("intake_file", "original_name"),
+    ("record_text", "record_text"),
+}
+
+
+def mark(place: str) -> str:
+    return f"{CANARY}{place}"
+
+
+FILE = f"""record_id,clinic_id,submitted_at,age_years,systemic__fever,{mark("header")},notes
+a,north,2026-01-02T10:00:00Z,30,1,{mark("unmapped")},"Call {mark("notes")}, please"
+b,north,2026-01-02T10:00:00Z,{mark("rejected")},1,,
+{mark("badkey")} Smith,north,2026-01-02T10:00:00Z,30,1,,
+c,north,2026-01-02T10:00:00Z,41,0,,
+"""
+
+
+@pytest.fixture(scope="module")
+def used(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Done]]:
+    """A home after a real run over planted text, every read command, and runs that fail."""
+    folder = tmp_path_factory.mktemp("private") / mark("foldername")
+    folder.mkdir()
+    file = folder / f"{mark('filename')}.csv"
+    file.write_text(FILE)
+    broken = folder / f"{mark('filename')} broken.csv"
+    broken.write_bytes(FILE.encode() + b"d,north,2026-01-02T10:00:00Z,\xff,0,,\n")
+    home = tmp_path_factory.mktemp("home")
+    ran = [hiptriage("run", file, home=home), hiptriage("run", broken, home=home)]
+    assert ran[0].code == 3, ran[0].err
+    assert ran[1].code == 4, ran[1].err
+    ran += [
+        hiptriage("worklist", "--all", home=home),
+        hiptriage("worklist", "--format", "json", home=home),
+        hiptriage("explain", "north/a", home=home),
+        hiptriage("sql", "SELECT * FROM referrals", home=home),
+        hiptriage("quarantine", "list", home=home),
+        hiptriage("doctor", home=home),
+        hiptriage("run", folder / f"{mark('filename')} missing.csv", home=home),
+    ]
+    return home, ran
+
+
+def decoded(home: Path) -> Iterator[tuple[str, str, str]]:
+    """Every piece of text that the home holds: file, place in it, text."""
+    for path in sorted(home.rglob("*")):
+        name = str(path.relative_to(home))
+        yield name, "file name", name
+        if not path.is_file():
+            continue
+        if path.suffix == ".duckdb":
+            yield from ((name, place, text) for place, text in of_duckdb(path))
+        elif path.suffix == ".parquet":
+            yield name, "parquet", json.dumps(pq.read_table(path).to_pylist(), default=str)
+        elif path.suffix == ".db" or path.read_bytes()[:15] == b"SQLite format 3":
+            yield from ((name, place, text) for place, text in of_sqlite(path))
+        elif path.name.endswith((".wal", "-wal", "-shm", "-journal")):
+            assert path.stat().st_size == 0, name
+        else:
+            yield name, "content", path.read_bytes().decode("utf-8", "replace")
+
+
+def of_duckdb(path: Path) -> Iterator[tuple[str, str]]:
+    with duckdb.connect(path, read_only=True) as connection:
+        tables = connection.execute(
+            "SELECT schema_name, table_name FROM duckdb_tables() "
+            "UNION SELECT schema_name, view_name FROM duckdb_views() WHERE NOT internal"
+        ).fetchall()
+        for schema, table in tables:
+            result = connection.execute(f'SELECT * FROM "{schema}"."{table}"')
+            columns = [column[0] for column in result.description]
+            for row in result.fetchall():
+                for column, value in zip(columns, row, strict=True):
+                    yield f"{table}.{column}", str(value)
+        yield (
+            "definitions",
+            str(connection.execute("SELECT sql FROM duckdb_tables() UNION SELECT sql FROM duckdb_views()").fetchall()),
+        )
+
+
+def of_sqlite(path: Path) -> Iterator[tuple[str, str]]:
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for row in connection.execute(f'SELECT * FROM "{table}"').fetchall():
+                yield (
+                    table,
+                    " ".join(
+                        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in row
+                    ),
+                )
+    finally:
+        connection.close()
+
+
+def may_hold(file: str, place: str) -> bool:
+    if file.startswith("archive/"):
+        return place == "content"
+    table, _, column = place.partition(".")
+    if file == "warehouse.duckdb":
+        return (table, column) in ALLOWED_COLUMNS or (table, column) in {
+            ("intake_lineage", "record_text"),
+            ("intake_lineage", "original_name"),
+        }
+    return file == "quarantine.duckdb"
+
+
+def test_planted_text_lies_only_where_it_may(used: tuple[Path, list[Done]]) -> None:
+    home, _ = used
+    found: dict[str, set[str]] = {place: set() for place in PLACES}
+    for file, place, text in decoded(home):
+        if CANARY not in text:
+            continue
+        assert may_hold(file, place), f"planted text in {file}: {place}"
+        for planted in PLACES:
+            if mark(planted) in text:
+                found[planted].add(f"{file.partition('/')[0]}:{place}")
+    assert found["foldername"] == set()
+    assert found["filename"] >= {"warehouse.duckdb:intake_file.original_name"}
+    for planted in ("notes", "unmapped", "header", "rejected", "badkey"):
+        assert found[planted] >= {"archive:content", "warehouse.duckdb:intake_raw.record_text"}, planted
+    for planted in ("rejected", "badkey"):
+        assert "warehouse.duckdb:intake_quarantine.problems" in found[planted], planted
+
+
+def test_nothing_planted_is_ever_printed(used: tuple[Path, list[Done]]) -> None:
+    for done in used[1]:
+        assert CANARY not in done.out + done.err
+        assert "Traceback" not in done.err
+
+
+def test_the_analyst_sees_the_cell_that_was_refused(used: tuple[Path, list[Done]]) -> None:
+    home, ran = used
+    batch = ran[0].out.partition(":")[0]
+    assert mark("rejected") in hiptriage("quarantine", "show", batch, home=home).out
+
+
+def test_the_home_is_open_to_its_owner_alone(used: tuple[Path, list[Done]]) -> None:
+    home, _ = used
+    for file in ("warehouse.duckdb", "quarantine.duckdb"):
+        assert (home / file).stat().st_mode & 0o077 == 0
+    for folder in ("archive", "landing", "snapshots", "models", "dagster"):
+        assert (home / folder).stat().st_mode & 0o077 == 0
