@@ -12,7 +12,7 @@ run: $(READY)
 	@$(DEMO) $(BIN)/hiptriage demo || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
 
 test: $(READY) browser lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 dev: $(READY)
 	$(DEMO) $(BIN)/hiptriage dev

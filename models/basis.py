@@ -13,6 +13,7 @@ from pathlib import Path
 from models.advice import AdviceBook, load_advice
 from models.catalogue import Catalogue, load_catalogue
 from models.decision_costs import DecisionCosts, check_costs, decision_costs
+from models.knowledge_files import catalogue_version
 from models.model_file import LockedModel, ModelRefused, load_model
 from models.rule_files import RuleSet, load_rules
 
@@ -39,6 +40,11 @@ class Basis:
     def model_version(self) -> str:
         """The model's version, or ``rules-only``."""
         return self.model.version if self.model else RULES_ONLY
+
+    @property
+    def catalogue_version(self) -> str:
+        """Changes with any knowledge that a score rests on, beside the rules."""
+        return catalogue_version()
 
     @property
     def banner(self) -> str | None:

@@ -58,6 +58,17 @@ def digest_of(paths: Iterable[Path]) -> str:
 
 
 @cache
+def catalogue_version() -> str:
+    """The version that scores carry for the catalogue: every file of knowledge but the rules, and the tiers.
+
+    Rules have a version of their own, and ``generator.yaml`` reaches a score only through a model.
+    """
+    apart = {KNOWLEDGE / "generator.yaml", *(KNOWLEDGE / "rules").glob("*")}
+    files = [path for path in KNOWLEDGE.rglob("*.yaml") if path not in apart]
+    return digest_of([*files, KNOWLEDGE.parent.parent / "schemas" / "tiers.csv"])
+
+
+@cache
 def condition_ids() -> frozenset[str]:
     """The ids of the catalogue's conditions: the names of their files."""
     return frozenset(path.stem for path in (KNOWLEDGE / "conditions").glob("*.yaml"))

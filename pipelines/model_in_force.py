@@ -7,6 +7,7 @@ from pathlib import Path
 
 from models.basis import RULES_ONLY
 from models.catalogue import load_catalogue
+from models.knowledge_files import catalogue_version
 from models.model_file import ModelRefused, checked_manifest, default_locked_folder
 from models.rule_files import load_rules
 from schemas.contract import contract_version
@@ -32,4 +33,4 @@ def versions_in_force(home: Home) -> Versions:
         model_version = str(checked_manifest(model_folder(home), catalogue)["model_version"])
     except ModelRefused:
         model_version = RULES_ONLY
-    return Versions(model_version, catalogue.version, load_rules().version, contract_version())
+    return Versions(model_version, catalogue_version(), load_rules().version, contract_version())

@@ -219,7 +219,7 @@ def test_settings_at_fault_are_named_without_their_value(home: Home) -> None:
 versions = st.tuples(st.sampled_from("ab"), st.integers(1, 3), st.integers(20, 21))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=5, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.lists(versions, min_size=1, max_size=6), min_size=1, max_size=3))
 def test_whatever_arrives_in_whatever_order_the_counts_add_up_and_the_newest_version_is_current(
     home: Home, csv_file: Callable[..., Path], files: list[list[tuple[str, int, int]]]

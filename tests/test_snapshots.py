@@ -465,10 +465,10 @@ STEPS = [
     "clinic_files.unread_counts",
     "clinic_files.write_group",
     "snapshots._write_manifest",
-    "snapshots._seal",
-    "snapshots._swap_pointer",
     "quarantine_copy.replace",
     "quarantine_copy._put_in_place",
+    "snapshots._seal",
+    "snapshots._swap_pointer",
     "snapshots._retire",
 ]
 KILLED = """

@@ -70,9 +70,7 @@ class Publication:
     @property
     def versions(self) -> dict[str, str]:
         """The five versions by name."""
-        return {
-            field.name: str(getattr(self, field.name)) for field in fields(self) if field.name.endswith("_version")
-        }
+        return {field.name: str(getattr(self, field.name)) for field in fields(self) if field.name.endswith("_version")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +109,7 @@ def clinic_contents(
     Raises WarehouseRefused where an id could not name a file.
     """
     cursor.execute(_sql("fingerprints.sql"))
-    rows = cursor.execute(
-        "SELECT clinic_id, content, data_kinds FROM clinic_fingerprint ORDER BY clinic_id"
-    ).fetchall()
+    rows = cursor.execute("SELECT clinic_id, content, data_kinds FROM clinic_fingerprint ORDER BY clinic_id").fetchall()
     strange = [clinic for clinic, _, _ in rows if clinic != UNASSIGNED and not _is_clinic_id(clinic)]
     if strange:
         raise WarehouseRefused(f"{len(strange)} clinic ids hold signs that are not allowed; nothing was published")
@@ -127,9 +123,7 @@ def clinic_contents(
     }
 
 
-def assemble(
-    cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings: Settings, about: Publication
-) -> None:
+def assemble(cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings: Settings, about: Publication) -> None:
     """Make the views ``published_*`` for the given clinics; ``clinic_contents`` has to run first, same cursor.
 
     Raises WarehouseRefused if the current version of a record has no score: a table that leaves somebody out is not

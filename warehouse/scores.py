@@ -21,7 +21,7 @@ from warehouse.home import Home
 from warehouse.sources import waiting_batches
 from warehouse.store import opened
 
-RECORDS_A_BATCH = 50_000
+RECORDS_A_BATCH = 20_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,9 +62,10 @@ def publish(home: Home, *, about: Publication) -> Published:
         except BaseException:
             shutil.rmtree(half, ignore_errors=True)
             raise
+        # Before the pointer: a run killed in between finds no snapshot of its change and does both again.
+        quarantine_copy.replace(home)
         _seal(half, home.snapshots / snapshot_id)
         _swap_pointer(home, snapshot_id)
-        quarantine_copy.replace(home)
         _retire(home, snapshot_id, published_at)
     of_clinics = manifest["clinics"].values()
     named = [of for clinic, of in manifest["clinics"].items() if clinic != UNASSIGNED]

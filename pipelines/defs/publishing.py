@@ -42,7 +42,7 @@ def _about(basis: Basis) -> Publication:
     return Publication(
         code_version=metadata.version("hiptriage"),
         model_version=basis.model_version,
-        catalogue_version=basis.catalogue.version,
+        catalogue_version=basis.catalogue_version,
         rules_version=basis.rules.version,
         contract_version=contract_version(),
         evidence_basis=LITERATURE,

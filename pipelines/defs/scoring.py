@@ -67,7 +67,7 @@ def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         home = Home.from_environment()
         basis = load_basis(model_folder(home))
         versions = scores.Versions(
-            basis.model_version, basis.catalogue.version, basis.rules.version, contract_version()
+            basis.model_version, basis.catalogue_version, basis.rules.version, contract_version()
         )
         scored = 0
         with opened(home, "score records") as connection:
@@ -82,7 +82,7 @@ def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
         metadata={
             "dagster/row_count": scored,
             "model version": basis.model_version,
-            "catalogue version": basis.catalogue.version,
+            "catalogue version": basis.catalogue_version,
             "rules version": basis.rules.version,
             "trained on": basis.training_statement,
         }
