@@ -12,12 +12,14 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from models.knowledge_files import KnowledgeError
+
 JUDGEMENT = "judgement"
 
 Text = Annotated[str, Field(min_length=1)]
 
 
-class CatalogueError(ValueError):
+class CatalogueError(KnowledgeError):
     """A file of the catalogue cannot be used; the message names the file and the field."""
 
 

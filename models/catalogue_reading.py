@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import TypeAdapter, ValidationError
 
 from models.catalogue_files import (
@@ -26,14 +25,13 @@ from models.catalogue_files import (
     LikelihoodRow,
     Text,
 )
+from models.knowledge_files import KnowledgeError, parse_yaml
 from schemas.form import Question, answer_columns, questions
 from schemas.tiers import tiers
 
 PERCENTILES = ("p05", "p50", "p95")
 SUM_TOLERANCE = 1e-3  # the files hold rounded figures
 
-# One file holds about 300 figures: libyaml reads all of them several times faster than PyYAML alone.
-_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 _SOURCES = TypeAdapter(dict[str, Text])
 _ARTICLES = TypeAdapter(dict[str, ArticleRow])
@@ -94,9 +92,9 @@ def _read_bytes(folder: Path) -> dict[str, bytes]:
 
 def _parse(name: str, content: dict[str, bytes]) -> Any:
     try:
-        return yaml.load(content[name], Loader=_LOADER)  # noqa: S506 - the loader is a safe one
-    except yaml.YAMLError as error:
-        raise CatalogueError(f"{name}: not valid YAML: {error}") from error
+        return parse_yaml(name, content[name])
+    except KnowledgeError as error:
+        raise CatalogueError(str(error)) from error
 
 
 def _read_entries(kind: str, model: type[_Entry], content: dict[str, bytes]) -> dict[str, _Entry]:

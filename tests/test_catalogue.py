@@ -222,6 +222,7 @@ AVN = "conditions/avascular_necrosis.yaml"
 CAMBER = "contributing_factors/cambered_roads.yaml"
 
 BROKEN = [
+    (AVN, r"^id: .*$", "id: a\nid: b", "the key 'id' stands twice"),
     (AVN, r"column: severe_pain,", "column: sever_pain,", r"\[sever_pain=1\]\.column: 'sever_pain' is not known"),
     (AVN, r"column: onset, answer: sudden", "column: onset, answer: slow", r"\[onset=slow\]\.answer"),
     (

@@ -40,7 +40,7 @@ def _program() -> Iterator[Finding]:
 def _knowledge(home: Home) -> Iterator[Finding]:
     try:
         basis = load_basis(model_folder(home))
-    except (KnowledgeError, ValueError) as error:
+    except KnowledgeError as error:
         yield Finding("wrong", f"knowledge cannot be used: {error}")
         return
     conditions, rules = len(basis.catalogue.conditions), len(basis.rules.rules)
