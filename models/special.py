@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import polars as pl
 
+from models.imaging import DONE, MODALITIES
+
 CHILD_BELOW, ADULT_FROM = 16, 18  # product page, section 5: rules decide under 16; 16-17 are never self-care
 
 
@@ -26,10 +28,7 @@ def pregnancy_possible() -> pl.Expr:
 
 
 def _imaged() -> pl.Expr:
-    results = ["normal", "abnormal", "result_unknown"]
-    return pl.any_horizontal(
-        pl.col(column).is_in(results) for column in ("imaging__xray", "imaging__mri", "imaging__ultrasound")
-    ).fill_null(False)
+    return pl.any_horizontal(pl.col(column).is_in(DONE) for column in MODALITIES).fill_null(False)
 
 
 def _safeguarding() -> pl.Expr:

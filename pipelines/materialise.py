@@ -35,9 +35,13 @@ def materialise(instance_folder: Path, batch_ids: list[str]) -> None:
         _run(instance, "record_path" if batch_ids else "rescore", {}, tags)
 
 
-def train(instance_folder: Path, *, records: int, seed: int) -> str:
-    """Run ``training`` with the given size and seed; gives the version of the stored model. Raises RunFailed."""
-    config = {"ops": {"trained_model": {"config": {"records": records, "seed": seed}}}}
+def train(instance_folder: Path, *, records: int | None, seed: int | None) -> str:
+    """Run ``training``; gives the version of the stored model. Raises RunFailed.
+
+    Size and seed that are None are those of the model of this release (``pipelines.defs.training``).
+    """
+    given = {name: value for name, value in (("records", records), ("seed", seed)) if value is not None}
+    config: dict[str, object] = {"ops": {"trained_model": {"config": given}}}
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         result = _run(instance, "training", config, {})
     (event,) = result.get_asset_materialization_events()

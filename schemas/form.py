@@ -16,7 +16,6 @@ from typing import Literal
 AnswerType = Literal["text", "timestamp", "choice", "integer", "number", "yesno"]
 
 REQUIRED_COLUMNS = ("record_id", "clinic_id", "submitted_at")
-KEY_COLUMNS = ("clinic_id", "record_id")
 FREE_TEXT_COLUMN = "notes"
 NONE_OF_THESE = "none_of_these"
 

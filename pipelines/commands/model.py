@@ -108,9 +108,9 @@ def _told(value: Any) -> str:
 
 
 @model.command()
-@click.option("--records", default=121_500, show_default=True, type=click.IntRange(2_700, 2_000_000))
-@click.option("--seed", default=20_261, show_default=True, type=click.IntRange(0))
-def train(records: int, seed: int) -> None:
+@click.option("--records", type=click.IntRange(2_700, 2_000_000), help="[default: as for the model of this release]")
+@click.option("--seed", type=click.IntRange(0), help="[default: as for the model of this release]")
+def train(records: int | None, seed: int | None) -> None:
     """Train a new version on records generated from the catalogue, as a Dagster run; it is not put in force.
 
     With the default figures it reproduces the model of this release.

@@ -8,14 +8,12 @@ from typing import Any, TextIO
 
 import click
 
-from pipelines.console import console, notices, unread_sentence, worklist_table
+from pipelines.console import console, notices, worklist_table
 from pipelines.outcomes import USAGE, Ended, plain_ends
 from schemas.tiers import tiers
 from warehouse import exports
 from warehouse.home import Home
 from warehouse.snapshot_reading import connect, current_snapshot
-
-__all__ = ["unread_sentence", "worklist"]
 
 ROWS_SHOWN = 20
 
