@@ -1,151 +1,47 @@
 """The clinical catalogue: conditions, contributing factors, and what is known about the answers people give.
 
-Belongs here: the catalogue's types and ``load_catalogue``. Does not belong here: how a file is read and checked
-(``models.catalogue_files``, ``models.catalogue_reading``), red-flag rules and advice (their own modules), and what a
-model makes of the figures.
-
-Every figure carries its source. ``judgement`` means that no source was seen and no clinician was asked.
+Belongs here: ``load_catalogue``, and the catalogue's types under one name. Does not belong here: the types themselves
+(``models.catalogue_types``), how a file is read and checked (``models.catalogue_files``, ``models.catalogue_reading``),
+red-flag rules and advice (their own modules), and what a model makes of the figures.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal
 
 from models import catalogue_files as files
 from models.catalogue_files import CatalogueError
 from models.catalogue_reading import read_catalogue_files
+from models.catalogue_types import (
+    Article,
+    Catalogue,
+    ComorbidPair,
+    Condition,
+    ContributingFactor,
+    Likelihood,
+    Prior,
+    Provenance,
+    Subgroup,
+)
 
 __all__ = [
+    "KNOWLEDGE",
     "Article",
     "Catalogue",
     "CatalogueError",
+    "ComorbidPair",
     "Condition",
     "ContributingFactor",
     "Likelihood",
     "Prior",
+    "Provenance",
+    "Subgroup",
     "load_catalogue",
 ]
 
-Provenance = Literal["seen", "judgement"]
-
 KNOWLEDGE = Path(__file__).with_name("knowledge")
-
-
-@dataclass(frozen=True, slots=True)
-class Likelihood:
-    """One figure: how often people with the condition, once asked, give the answer.
-
-    ``answer`` is ``"1"`` for a yes/no box, the choice for a choice column, and ``p05``, ``p50`` or ``p95`` for a
-    number, where ``value`` is that percentile in the column's unit instead of a probability. ``low`` and ``high``
-    bound what ``value`` may be. ``source`` is a key of ``Catalogue.sources`` or ``judgement``.
-    """
-
-    column: str
-    answer: str
-    value: float
-    low: float
-    high: float
-    source: str
-    provenance: Provenance
-    note: str
-
-
-@dataclass(frozen=True, slots=True)
-class Prior:
-    """How common a condition is among runners who seek care for hip pain, before any answer; ``low``..``high``."""
-
-    value: float
-    low: float
-    high: float
-    source: str
-    provenance: Provenance
-
-
-@dataclass(frozen=True, slots=True)
-class Condition:
-    """One class of the differential, as its file states it.
-
-    ``articles`` maps an article (``A2``) to what it says. ``tier`` applies when the condition is the likeliest and
-    nothing more urgent fires; ``danger_note`` says why a dangerous condition is one. ``codes`` maps a code system
-    to a code that was looked up; a system is missing where no code was checked. ``signed_by`` is None until a
-    clinician has signed the file.
-    """
-
-    id: str
-    name: str
-    plain_name: str
-    articles: Mapping[str, str]
-    seek_care: str
-    dangerous: bool
-    danger_note: str
-    tier: str
-    destination: str
-    first_imaging: str
-    prior: Prior
-    likelihoods: tuple[Likelihood, ...]
-    codes: Mapping[str, str]
-    conflicts: tuple[str, ...]
-    signed_by: str | None
-    signed_on: str | None
-    _by_answer: Mapping[tuple[str, str], Likelihood] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the figures, because the model asks for each of them by column and answer."""
-        index = {(row.column, row.answer): row for row in self.likelihoods}
-        object.__setattr__(self, "_by_answer", MappingProxyType(index))
-
-    def likelihood(self, column: str, answer: str) -> Likelihood | None:
-        """The figure for ``answer`` of ``column``; None where the catalogue holds none."""
-        return self._by_answer.get((column, answer))
-
-
-@dataclass(frozen=True, slots=True)
-class ContributingFactor:
-    """One mechanical cause that the articles name; several may be present at once, beside any condition.
-
-    ``likelihoods`` hold where the factor is present, ``without`` (same columns and answers) where it is not.
-    ``helps`` says what the articles recommend against it.
-    """
-
-    id: str
-    name: str
-    plain_name: str
-    articles: Mapping[str, str]
-    helps: tuple[str, ...]
-    prior: Prior
-    likelihoods: tuple[Likelihood, ...]
-    without: tuple[Likelihood, ...]
-    conflicts: tuple[str, ...]
-    signed_by: str | None
-    signed_on: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Article:
-    """One of the five articles; ``published`` is empty where the article states no date."""
-
-    title: str
-    author: str
-    published: str
-
-
-@dataclass(frozen=True, slots=True)
-class Catalogue:
-    """All conditions and factors. ``version`` changes with any byte of any of their files.
-
-    ``sources`` maps a source key to its citation. Priors of the conditions sum to 1.
-    """
-
-    conditions: Mapping[str, Condition]
-    factors: Mapping[str, ContributingFactor]
-    sources: Mapping[str, str]
-    articles: Mapping[str, Article]
-    version: str
 
 
 def load_catalogue(folder: Path | None = None) -> Catalogue:
@@ -170,6 +66,9 @@ def _load(folder: Path) -> Catalogue:
     total = sum(file.prior.value for file in content.conditions)
     return Catalogue(
         conditions=MappingProxyType({file.id: _condition(file, total) for file in content.conditions}),
+        comorbid_pairs=tuple(
+            ComorbidPair(row.condition, row.also, _prior(row, 1.0), row.note) for row in content.pairs
+        ),
         factors=MappingProxyType({file.id: _factor(file) for file in content.factors}),
         sources=MappingProxyType(content.sources),
         articles=MappingProxyType(
@@ -195,6 +94,9 @@ def _condition(file: files.ConditionFile, total_weight: float) -> Condition:
         likelihoods=_likelihoods(file.likelihoods),
         codes=MappingProxyType({str(system): code for system, code in file.codes.items()}),
         conflicts=tuple(file.conflicts),
+        subgroups=tuple(
+            Subgroup(row.id, row.name, _prior(row.share, 1.0), _likelihoods(row.likelihoods)) for row in file.subgroups
+        ),
         signed_by=file.signed_by,
         signed_on=file.signed_on.isoformat() if file.signed_on else None,
     )

@@ -1,4 +1,4 @@
-"""The catalogue's files as they lie on disk: the fields of a condition, factor and article file.
+"""The catalogue's files as they lie on disk: the fields of a condition, factor, article and comorbidity file.
 
 Belongs here: what one file may hold, checked by itself. Does not belong here: reading the files and checking them
 against the form and each other (``models.catalogue_reading``), the types that the rest of the program uses
@@ -59,6 +59,30 @@ class PriorRow(_Figure):
     high: Annotated[float, Field(ge=0, le=1)]
 
 
+class SubgroupRow(_Part):
+    """One disease of a condition that is a mixture; see ``models.catalogue.Subgroup``."""
+
+    id: Annotated[str, Field(pattern=r"^[a-z][a-z_]*$")]
+    name: Text
+    share: PriorRow
+    likelihoods: list[LikelihoodRow] = Field(min_length=1)
+
+
+class ComorbidPairRow(PriorRow):
+    """How often one condition comes with another; see ``models.catalogue.ComorbidPair``."""
+
+    condition: Text
+    also: Annotated[Text, Field(alias="with")]
+    value: Annotated[float, Field(alias="share", gt=0, le=1)]
+    note: Text
+
+
+class ComorbidPairsFile(_Part):
+    """The whole of ``comorbid_pairs.yaml``."""
+
+    pairs: list[ComorbidPairRow]
+
+
 class EntryFile(_Part):
     """What a condition and a factor have in common; ``order`` is the entry's place among its kind."""
 
@@ -90,6 +114,7 @@ class ConditionFile(EntryFile):
     destination: Text
     first_imaging: Text
     codes: dict[Literal["icd10cm", "snomedct"], Text] = {}
+    subgroups: list[SubgroupRow] = []
 
     @model_validator(mode="after")
     def _danger_explained(self) -> ConditionFile:

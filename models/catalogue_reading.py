@@ -1,40 +1,45 @@
-"""Reading the catalogue's files and checking them against the form, the tiers, the sources and each other.
+"""Reading the catalogue's files: bytes, YAML, fields, and the order in which everything is checked.
 
-Belongs here: everything that can be wrong with a file beyond its own fields. Does not belong here: what the fields
-are (``models.catalogue_files``).
+Does not belong here: what the fields are (``models.catalogue_files``), the rules beyond them
+(``models.catalogue_checks``).
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
-from collections.abc import Collection, Iterable
+from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
+from models.catalogue_checks import (
+    COMORBID_PAIRS,
+    check_contrast,
+    check_distributions,
+    check_entry,
+    check_known,
+    check_pairs,
+    check_rows,
+    check_subgroups,
+)
 from models.catalogue_files import (
-    JUDGEMENT,
     ArticleRow,
     CatalogueError,
+    ComorbidPairRow,
+    ComorbidPairsFile,
     ConditionFile,
     EntryFile,
     FactorFile,
-    LikelihoodRow,
     Text,
 )
 from models.knowledge_files import KnowledgeError, parse_yaml
-from schemas.form import Question, answer_columns, questions
 from schemas.tiers import tiers
-
-PERCENTILES = ("p05", "p50", "p95")
-SUM_TOLERANCE = 1e-3  # the files hold rounded figures
-
 
 _SOURCES = TypeAdapter(dict[str, Text])
 _ARTICLES = TypeAdapter(dict[str, ArticleRow])
+_PAIRS = TypeAdapter(ComorbidPairsFile)
 
 _Entry = TypeVar("_Entry", bound=EntryFile)
 
@@ -45,13 +50,17 @@ class CatalogueFiles:
 
     conditions: list[ConditionFile]
     factors: list[FactorFile]
+    pairs: list[ComorbidPairRow]
     sources: dict[str, str]
     articles: dict[str, ArticleRow]
     digest: str
 
 
 def read_catalogue_files(folder: Path) -> CatalogueFiles:
-    """Read ``sources.yaml``, ``articles.yaml``, ``conditions/`` and ``contributing_factors/`` under ``folder``.
+    """Read all files of the catalogue under ``folder``.
+
+    These are ``sources.yaml``, ``articles.yaml``, ``comorbid_pairs.yaml``, ``conditions/*.yaml`` and
+    ``contributing_factors/*.yaml``.
 
     Raises ``CatalogueError`` naming the file and the field of the first problem.
     """
@@ -61,16 +70,20 @@ def read_catalogue_files(folder: Path) -> CatalogueFiles:
     conditions = _read_entries("conditions", ConditionFile, content)
     factors = _read_entries("contributing_factors", FactorFile, content)
     for name, condition in conditions.items():
-        _check_entry(name, condition, sources, articles)
-        _check_known(name, "tier", condition.tier, tiers())
-        _check_distributions(name, condition.likelihoods)
+        check_entry(name, condition, sources, articles)
+        check_known(name, "tier", condition.tier, tiers())
+        check_distributions(name, "likelihoods", condition.likelihoods)
+        check_subgroups(name, condition, sources)
     for name, factor in factors.items():
-        _check_entry(name, factor, sources, articles)
-        _check_rows(name, "without", factor.without, sources)
-        _check_contrast(name, factor)
+        check_entry(name, factor, sources, articles)
+        check_rows(name, "without", factor.without, sources)
+        check_contrast(name, factor)
+    pairs = _checked(COMORBID_PAIRS, _PAIRS, _parse(COMORBID_PAIRS, content)).pairs
+    check_pairs(pairs, {condition.id for condition in conditions.values()}, sources)
     return CatalogueFiles(
         conditions=_in_order(conditions),
         factors=_in_order(factors),
+        pairs=pairs,
         sources=sources,
         articles=articles,
         digest=hashlib.sha256(b"".join(content[name] for name in sorted(content))).hexdigest(),
@@ -78,7 +91,7 @@ def read_catalogue_files(folder: Path) -> CatalogueFiles:
 
 
 def _read_bytes(folder: Path) -> dict[str, bytes]:
-    paths = [folder / "sources.yaml", folder / "articles.yaml"]
+    paths = [folder / "sources.yaml", folder / "articles.yaml", folder / COMORBID_PAIRS]
     paths += [*folder.glob("conditions/*.yaml"), *folder.glob("contributing_factors/*.yaml")]
     content = {}
     for path in paths:
@@ -125,7 +138,7 @@ def _checked(name: str, adapter: TypeAdapter[_Checked], raw: Any) -> _Checked:
 
 
 def _field(raw: Any, location: tuple[int | str, ...]) -> str:
-    """Where in the file the problem lies; a figure is named by its column and answer, not by its place in the list."""
+    """Where in the file the problem lies; a figure is named by its column and answer, not by its place."""
     parts: list[str] = []
     for step in location:
         try:
@@ -133,7 +146,8 @@ def _field(raw: Any, location: tuple[int | str, ...]) -> str:
         except (KeyError, IndexError, TypeError):
             raw = None
         if isinstance(step, int) and isinstance(raw, dict):
-            parts.append(f"[{raw.get('column')}={raw.get('answer')}]")
+            named = "{column}={answer}" if "column" in raw else "{id}" if "id" in raw else "{condition}"
+            parts.append(f"[{named.format_map(defaultdict(str, raw))}]")
         else:
             parts.append(str(step))
     return ".".join(parts) or "the file"
@@ -141,71 +155,3 @@ def _field(raw: Any, location: tuple[int | str, ...]) -> str:
 
 def _in_order(entries: dict[str, _Entry]) -> list[_Entry]:
     return sorted(entries.values(), key=lambda entry: entry.order)
-
-
-def _check_entry(name: str, entry: EntryFile, sources: Collection[str], articles: Collection[str]) -> None:
-    for article in entry.articles:
-        _check_known(name, "articles", article, articles)
-    _check_source(name, "prior.source", entry.prior.source, sources)
-    _check_rows(name, "likelihoods", entry.likelihoods, sources)
-
-
-def _check_known(name: str, field: str, key: str, known: Collection[str]) -> None:
-    if key not in known:
-        raise CatalogueError(f"{name}: {field}: {key!r} is not known")
-
-
-def _check_source(name: str, field: str, source: str, sources: Collection[str]) -> None:
-    if source != JUDGEMENT:
-        _check_known(name, field, source, sources)
-
-
-def _check_rows(name: str, field: str, rows: Iterable[LikelihoodRow], sources: Collection[str]) -> None:
-    form = {column: questions()[column] for column in answer_columns()}
-    stated: set[tuple[str, str]] = set()
-    for row in rows:
-        where = f"{field}.[{row.column}={row.answer}]"
-        _check_known(name, f"{where}.column", row.column, form)
-        _check_known(name, f"{where}.answer", row.answer, answers_of(form[row.column]))
-        _check_source(name, f"{where}.source", row.source, sources)
-        low, high = form[row.column].allowed_range or (0.0, 1.0)
-        if not low <= row.low <= row.high <= high:
-            raise CatalogueError(f"{name}: {where}.value: value and range must lie within {low:g} and {high:g}")
-        if (row.column, row.answer) in stated:
-            raise CatalogueError(f"{name}: {where}: stated twice")
-        stated.add((row.column, row.answer))
-
-
-def answers_of(question: Question) -> tuple[str, ...]:
-    """The answers of ``question`` that a figure may be about: a box stated, each choice, three percentiles."""
-    if question.type == "yesno":
-        return ("1",)
-    return question.choices or (PERCENTILES if question.allowed_range else ())
-
-
-def _check_distributions(name: str, rows: Iterable[LikelihoodRow]) -> None:
-    """The answers of a choice sum to 1; the percentiles of a number are complete and rise."""
-    values: dict[str, dict[str, float]] = {}
-    for row in rows:
-        values.setdefault(row.column, {})[row.answer] = row.value
-    for column, by_answer in values.items():
-        question = questions()[column]
-        total = sum(by_answer.values())
-        if question.type == "choice" and not math.isclose(total, 1.0, abs_tol=SUM_TOLERANCE):
-            raise CatalogueError(f"{name}: likelihoods.[{column}]: the answers sum to {total:g}, not 1")
-        if question.allowed_range:
-            _check_percentiles(name, column, [by_answer.get(answer) for answer in PERCENTILES])
-
-
-def _check_percentiles(name: str, column: str, percentiles: list[float | None]) -> None:
-    low, middle, high = percentiles
-    if low is None or middle is None or high is None:
-        raise CatalogueError(f"{name}: likelihoods.[{column}]: p05, p50 and p95 are stated together")
-    if not (low <= middle <= high and low < high):
-        raise CatalogueError(f"{name}: likelihoods.[{column}]: p05, p50 and p95 do not rise")
-
-
-def _check_contrast(name: str, factor: FactorFile) -> None:
-    with_factor = [(row.column, row.answer) for row in factor.likelihoods]
-    if with_factor != [(row.column, row.answer) for row in factor.without]:
-        raise CatalogueError(f"{name}: without: must hold the same columns and answers as likelihoods, in their order")

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.catalogue import KNOWLEDGE, Catalogue, CatalogueError, Likelihood, load_catalogue
-from models.catalogue_files import LikelihoodRow
+from models.catalogue_checks import check_pairs
+from models.catalogue_files import ComorbidPairRow, LikelihoodRow
 from schemas.form import answer_columns, questions
 from schemas.tiers import tiers
 
@@ -62,8 +63,8 @@ DANGEROUS = {
     "avascular_necrosis": "urgent",
     "bone_stress_injury": "urgent",
 }
-# 50 figures of the conditions come from a study or review (one more of a factor); fewer means some were lost.
-SEEN_AT_LEAST = 50
+# Figures of conditions and their subgroups that come from a study or review; fewer means some were lost.
+SEEN_AT_LEAST = 119
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +74,8 @@ def catalogue() -> Catalogue:
 
 def _all_rows(catalogue: Catalogue) -> list[tuple[str, Likelihood]]:
     rows = [(condition.id, row) for condition in catalogue.conditions.values() for row in condition.likelihoods]
+    for condition in catalogue.conditions.values():
+        rows += [(group.id, row) for group in condition.subgroups for row in group.likelihoods]
     return rows + [(f.id, row) for f in catalogue.factors.values() for row in (*f.likelihoods, *f.without)]
 
 
@@ -136,15 +139,14 @@ def test_every_source_is_known_and_good_enough(catalogue: Catalogue) -> None:
 
 
 def test_every_source_key_is_mentioned_somewhere() -> None:
-    text = "".join(path.read_text("utf-8") for path in KNOWLEDGE.glob("con*/*.yaml"))
+    files = [*KNOWLEDGE.glob("con*/*.yaml"), KNOWLEDGE / "comorbid_pairs.yaml"]
+    text = "".join(path.read_text("utf-8") for path in files)
     unused = [key for key in load_catalogue().sources if not re.search(rf"\b{re.escape(key)}\b", text)]
     assert unused == []
 
 
 def test_enough_figures_are_sourced(catalogue: Catalogue) -> None:
-    seen = [
-        row for condition in catalogue.conditions.values() for row in condition.likelihoods if row.provenance == "seen"
-    ]
+    seen = [row for entry, row in _all_rows(catalogue) if row.provenance == "seen" and entry not in FACTORS]
     assert len(seen) >= SEEN_AT_LEAST
 
 
@@ -204,6 +206,9 @@ def test_the_release_is_read_once() -> None:
     assert load_catalogue() is load_catalogue()
 
 
+PAIRS = "comorbid_pairs.yaml"
+
+
 @pytest.fixture
 def small(tmp_path: Path) -> Path:
     """A catalogue of one condition and one factor, quick to read and free to break."""
@@ -215,6 +220,7 @@ def small(tmp_path: Path) -> Path:
     ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes((KNOWLEDGE / name).read_bytes())
+    (tmp_path / PAIRS).write_text("pairs: []\n", "utf-8")
     return tmp_path
 
 
@@ -292,6 +298,86 @@ def test_two_files_cannot_take_one_place(small: Path) -> None:
         load_catalogue(small)
 
 
+GROUPS = """subgroups:
+  - id: early
+    name: "Early"
+    share: {value: 0.6, low: 0.4, high: 0.8, source: judgement, provenance: judgement}
+    likelihoods:
+      - {column: night_pain, answer: "1", value: 0.2, low: 0.1, high: 0.3, source: judgement, provenance: judgement}
+  - id: late
+    name: "Late"
+    share: {value: 0.4, low: 0.2, high: 0.6, source: judgement, provenance: judgement}
+    likelihoods:
+      - {column: night_pain, answer: "1", value: 0.7, low: 0.6, high: 0.8, source: judgement, provenance: judgement}
+"""
+LIMP_ONLY = "{column: weight_bearing, answer: limp, value: 1, low: 0.9, high: 1, source"
+BROKEN_GROUPS = [
+    ("share: {value: 0.4", "share: {value: 0.5", r"subgroups: the shares sum to 1\.1, not 1"),
+    ("id: late", "id: early", "subgroups: an id stands twice"),
+    ('{column: night_pain, answer: "1", value: 0.2, low: 0.1, high: 0.3, source', LIMP_ONLY, "same answers"),
+    ("value: 0.7, low: 0.6", "value: 0.7, low: 0.9", r"\[late\]\.likelihoods\.\[night_pain=1\].*not decrease"),
+    ("column: night_pain", "column: nightpain", r"\[early\].*'nightpain' is not known"),
+    ("source: judgement", "source: nobody1999", "provenance must be"),
+    ('name: "Late"', "", "name: Field required"),
+]
+
+
+@pytest.mark.parametrize(("old", "new", "message"), BROKEN_GROUPS, ids=[case[2] for case in BROKEN_GROUPS])
+def test_a_broken_subgroup_is_refused(small: Path, old: str, new: str, message: str) -> None:
+    text = (small / AVN).read_text("utf-8")
+    assert old in GROUPS
+    (small / AVN).write_text(text + GROUPS.replace(old, new, 1), "utf-8")
+    with pytest.raises(CatalogueError, match=message) as refusal:
+        load_catalogue(small)
+    assert str(refusal.value).startswith(f"{AVN}: ")
+
+
+def test_a_subgroup_overrides_only_what_it_states(small: Path) -> None:
+    (small / AVN).write_text((small / AVN).read_text("utf-8") + GROUPS, "utf-8")
+    condition = load_catalogue(small).conditions["avascular_necrosis"]
+    early, late = condition.subgroups
+    assert (early.share.value, late.share.value) == (0.6, 0.4)
+    night = late.likelihood("night_pain", "1")
+    assert night is not None and night.value == 0.7
+    assert late.likelihood("rest_pain", "1") is None
+    assert condition.likelihood("night_pain", "1") != night
+
+
+PAIR = "share: 0.2, low: 0.1, high: 0.3, source: judgement, provenance: judgement, note: often"
+BROKEN_PAIRS = [
+    (f"condition: osteonecrosis, with: other, {PAIR}", r"\[osteonecrosis\]\.condition: 'osteonecrosis' is not known"),
+    (f"condition: avascular_necrosis, with: other, {PAIR}", r"with: 'other' is not known"),
+    (f"condition: avascular_necrosis, with: avascular_necrosis, {PAIR}", "the condition itself"),
+    ("condition: avascular_necrosis, with: other", r"\[avascular_necrosis\]\.share: Field required"),
+    (f"condition: avascular_necrosis, also: other, {PAIR}", "with: Field required"),
+]
+
+
+@pytest.mark.parametrize(("pair", "message"), BROKEN_PAIRS, ids=[case[1] for case in BROKEN_PAIRS])
+def test_a_broken_pair_is_refused(small: Path, pair: str, message: str) -> None:
+    (small / PAIRS).write_text(f"pairs:\n  - {{{pair}}}\n", "utf-8")
+    with pytest.raises(CatalogueError, match=message) as refusal:
+        load_catalogue(small)
+    assert str(refusal.value).startswith(f"{PAIRS}: ")
+
+
+def test_pairs_of_one_condition_leave_most_people_alone() -> None:
+    pair = {"condition": "a", "source": "judgement", "provenance": "judgement", "low": 0.1, "high": 0.5, "note": "-"}
+    rows = [ComorbidPairRow.model_validate({**pair, "with": other, "share": 0.31}) for other in "bc"]
+    check_pairs(rows[:1], "abc", ())
+    with pytest.raises(CatalogueError, match=r"the shares sum to 0\.62"):
+        check_pairs(rows, "abc", ())
+    with pytest.raises(CatalogueError, match="stands twice"):
+        check_pairs([rows[0], rows[0]], "abc", ())
+
+
+def test_pairs_are_known_conditions_and_carry_a_reason(catalogue: Catalogue) -> None:
+    for pair in catalogue.comorbid_pairs:
+        assert {pair.condition, pair.also} <= set(IDS) - {"not_in_catalogue"}
+        assert pair.note
+        assert 0 < pair.share.low <= pair.share.value <= pair.share.high < 1
+
+
 def test_a_new_condition_is_a_new_file(small: Path) -> None:
     text = (small / AVN).read_text("utf-8").replace("id: avascular_necrosis", "id: osteonecrosis")
     (small / "conditions/osteonecrosis.yaml").write_text(text.replace("order: 21", "order: 1"), "utf-8")
@@ -303,9 +389,12 @@ def test_a_new_condition_is_a_new_file(small: Path) -> None:
 def test_the_version_follows_every_byte(small: Path) -> None:
     before = load_catalogue(small).version
     assert re.fullmatch(r"[0-9a-f]{12}", before)
-    with (small / CAMBER).open("a", encoding="utf-8") as file:
-        file.write("# one more line\n")
-    assert load_catalogue(small).version != before
+    versions = {before}
+    for name in (CAMBER, AVN, PAIRS):
+        with (small / name).open("a", encoding="utf-8") as file:
+            file.write("# one more line\n")
+        versions.add(load_catalogue(small).version)
+    assert len(versions) == 4
 
 
 @given(st.lists(st.floats(0, 1), min_size=3, max_size=3))
