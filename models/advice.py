@@ -2,6 +2,9 @@
 
 Belongs here: reading and checking ``knowledge/advice.yaml`` and ``knowledge/safety_net.yaml``, and choosing from them
 for a batch of records. Does not belong here: which conditions are likely or not excluded (the model and the rules).
+
+Of the self-care that may be given a record gets the ``at_most`` most relevant items of ``advice.yaml``: those that help
+the likeliest conditions and contributing factors, specific before general (``models.advice_relevance``).
 """
 
 from __future__ import annotations
@@ -18,6 +21,7 @@ import numpy as np
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
+from models.advice_relevance import most_relevant, relevance
 from models.knowledge_files import KNOWLEDGE, KnowledgeError, condition_ids, digest_of, factor_ids, lists_of, read_yaml
 from schemas.tiers import tiers
 
@@ -64,6 +68,7 @@ class _AdviceFile(_Row):
     signed_on: date | None
     dangerous_conditions: Annotated[list[str], Field(min_length=1)]
     minimum_age: int
+    at_most: Annotated[int, Field(ge=1)]
     self_care: list[_AdviceRow]
     until_seen: list[_UntilSeenRow]
 
@@ -112,12 +117,14 @@ class UntilSeen:
 class AdviceBook:
     """All advice. ``safety_net`` maps every tier to its sentences; ``version`` changes with any byte of the files.
 
-    ``signed`` is false until a clinician has signed both files.
+    ``at_most`` is how many items of self-care one record gets. ``signed`` is false until a clinician has signed both
+    files.
     """
 
     self_care: tuple[Advice, ...]
     until_seen: tuple[UntilSeen, ...]
     safety_net: Mapping[str, tuple[str, ...]]
+    at_most: int
     signed: bool
     version: str
 
@@ -158,6 +165,7 @@ def _load(folder: Path) -> AdviceBook:
             for row in advice.until_seen
         ),
         safety_net=MappingProxyType({tier: (*net.tiers[tier], *net.always) for tier in tiers()}),
+        at_most=advice.at_most,
         signed=advice.signed_by is not None and net.signed_by is not None,
         version=digest_of(paths),
     )
@@ -214,33 +222,34 @@ def choose_advice(
 ) -> pl.DataFrame:
     """Advice for each record; all series have one row a record, in one order.
 
-    ``helps``: List(String), ids of likely conditions (and contributing factors). ``not_excluded``: List(String), ids
-    of conditions that are not excluded, those of fired rules among them (``models.rules.rule_conditions``). ``tier``:
-    String, the final tier. ``pregnant_possible``: Boolean, a null counts as possible. ``age``: years, a null counts as
-    too young for everything that has a minimum age.
+    ``helps``: List(String), ids of likely conditions and contributing factors, likeliest first. ``not_excluded``:
+    List(String), ids of conditions that are not excluded, those of fired rules among them
+    (``models.rules.rule_conditions``). ``tier``: String, the final tier. ``pregnant_possible``: Boolean, a null counts
+    as possible. ``age``: years, a null counts as too young for everything that has a minimum age.
 
-    Gives ``until_seen`` List(String) of sentences, ``self_care`` List(String) of advice ids, ``safety_net``
-    List(String) of sentences, never empty. Self-care is given only where it helps a likely condition and harms
-    nothing that is not excluded, and not at all to whoever is to be seen within two weeks. Raises ``ValueError`` for
-    a tier that does not exist.
+    Gives ``until_seen`` List(String) of sentences, ``self_care`` List(String) of advice ids, most relevant first and
+    ``book.at_most`` of them at most, ``safety_net`` List(String) of sentences, never empty. Self-care is given only
+    where it helps a likely condition and harms nothing that is not excluded, and not at all to whoever is to be seen
+    within two weeks. Raises ``ValueError`` for a tier that does not exist.
     """
     if not set(tier.unique()) <= set(tiers()):
         raise ValueError("choose_advice: a record without one of the six tiers")
-    likely, danger = _Members(helps), _Members(not_excluded)
+    danger = _Members(not_excluded)
     alone = ~tier.is_in(NO_SELF_CARE_TIERS).to_numpy()
     may_be_pregnant = pregnant_possible.fill_null(True).to_numpy()
     years = age.cast(pl.Float64).fill_null(-1.0).to_numpy()
-    given = [item for item in book.self_care if item.never_publish is None]
-    self_care = np.column_stack(
+    # Specific advice first: the order in which items of equal relevance are given.
+    given = sorted((item for item in book.self_care if item.never_publish is None), key=lambda item: len(item.helps))
+    allowed = np.column_stack(
         [
             alone
-            & likely.any_of(item.helps)
             & ~danger.any_of(item.harms)
             & ~(item.not_in_pregnancy & may_be_pregnant)
             & (years >= item.minimum_age)
             for item in given
         ]
     )
+    shares = relevance(helps, [item.helps for item in given])
     until_seen = np.column_stack(
         [
             danger.any_of(item.when_not_excluded) | tier.is_in(list(item.when_tier)).to_numpy()
@@ -250,7 +259,7 @@ def choose_advice(
     return pl.DataFrame(
         {
             "until_seen": lists_of(until_seen, [item.text for item in book.until_seen]),
-            "self_care": lists_of(self_care, [item.id for item in given]),
+            "self_care": most_relevant(shares * allowed, [item.id for item in given], book.at_most),
             "safety_net": _safety_net(tier, book),
         }
     )

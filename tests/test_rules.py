@@ -140,6 +140,12 @@ def test_preparing_tolerates_missing_and_foreign_columns_and_keeps_every_row() -
 
 # --- tiers ------------------------------------------------------------------------------------------------------
 
+GROIN_ON_LOAD = {"pain_site__groin": 1, "aggravated__running": 1}
+WEAK_LEG = {"neuro__leg_weakness": 1, "neuro__numb_leg": 1, "pain_site__low_back": 1}
+WEAK_LEG |= dict.fromkeys(
+    ["neuro__bladder_bowel", "neuro__saddle_numbness", "neuro__both_legs", "neuro__sexual_function"], 0
+)
+IMPLANT = {"history__hip_implant": 1, "systemic__none_of_these": 1, "duration_weeks": 90, "onset": "gradual"}
 TIERS: list[tuple[dict[str, Any], str | None, str | None, float | None]] = [
     ({}, None, None, None),
     ({"pain_site__groin": 1}, None, None, None),  # weak single facts raise nothing
@@ -163,6 +169,19 @@ TIERS: list[tuple[dict[str, Any], str | None, str | None, float | None]] = [
         72,
     ),
     ({"history__failed_treatment": 1, "history__failed_rest": 1}, "soon", None, 1008),
+    # no broader than the published criteria
+    ({"history__diabetes": 1}, None, None, None),  # a risk of infection without any sign
+    ({"pain_site__pubic": 1, "aggravated__running": 1, "history__low_bone_density": 1}, None, None, None),
+    ({"pain_site__pubic": 1, "aggravated__running": 1, "history__prior_stress_fracture": 1}, "urgent", None, 336),
+    ({"mechanical__pop_at_onset": 1, "local__bruising": 1, "pain_site__lateral_hip": 1}, None, None, None),
+    ({"mechanical__pop_at_onset": 1, "local__palpable_gap": 1, "pain_site__lateral_hip": 1}, "urgent", None, 168),
+    ({**WEAK_LEG, "course": "stable"}, "soon", None, 1008),
+    ({**WEAK_LEG, "course": "progressive"}, "urgent", None, 336),
+    ({**WEAK_LEG, "neuro__weakness_worsening": 1}, "same_day", None, 24),
+    ({**IMPLANT, "weight_bearing": "limp"}, None, None, None),
+    ({**IMPLANT, "weight_bearing": "aid"}, "same_day", None, 24),
+    ({**IMPLANT, "weight_bearing": "limp", "duration_weeks": 3}, "same_day", None, 24),
+    ({"runner_level": "elite", "sex": "female", "weekly_km": 90, **GROIN_ON_LOAD}, None, None, None),  # no bone risk
 ]
 
 
