@@ -117,10 +117,10 @@ def stored_schema() -> pandera.DataFrameSchema:
 
 def contract_breaks(records: pl.DataFrame) -> int:
     """How many cells of stored records (shape ``schemas.records.record_schema``) break the contract."""
-    return _failures(stored_schema(), records).height
+    return failures(stored_schema(), records).height
 
 
-def _failures(schema: pandera.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame:
+def failures(schema: pandera.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame:
     """Row, column and check of every failure; values are dropped here and the error is not chained."""
     failures = pl.DataFrame(schema={"row": pl.UInt32(), "column": pl.String(), "check": pl.String()})
     try:
@@ -193,7 +193,7 @@ def split(cells: pl.DataFrame, *, clinic: str | None, received_at: datetime) -> 
     answers = text.select(typed(question) for question in form())
     rejections = pl.concat(
         [
-            _reject_codes(text, _failures(readable_schema(), text)),
+            _reject_codes(text, failures(readable_schema(), text)),
             _clinic_and_clock(answers, clinic, received_at),
         ]
     ).sort("row", "column")
@@ -214,10 +214,10 @@ def split(cells: pl.DataFrame, *, clinic: str | None, received_at: datetime) -> 
 
 def _warn_codes(accepted: pl.DataFrame) -> pl.DataFrame:
     contradicting = [expression.fill_null(False).alias(code) for code, expression in contradictions().items()]
-    failures = _failures(plausible_schema(), accepted.with_columns(contradicting))
+    found = failures(plausible_schema(), accepted.with_columns(contradicting))
     of_cell = pl.col("check") == "implausible"
-    warnings = failures.select(
-        accepted["row"].gather(failures["row"]).alias("row"),
+    warnings = found.select(
+        accepted["row"].gather(found["row"]).alias("row"),
         pl.when(of_cell).then(pl.col("column")).alias("column"),
         pl.when(of_cell).then(pl.col("check")).otherwise(pl.col("column")).alias("code"),
     )
