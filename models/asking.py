@@ -1,7 +1,8 @@
-"""What to ask next: the missing facts that could make the tier more urgent, and by when somebody should phone.
+"""What to ask next: the missing facts that could change the tier or a danger most, and by when somebody should phone.
 
-Belongs here: ranking the columns that the rules miss. A question stands only where the form may ask it: the hop,
-fulcrum and snap tests are never asked for.
+Belongs here: ranking the columns that the rules miss, and behind them those that would tell the model most. A question
+stands only where the form may ask it and the person's sex and age allow it: the hop, fulcrum and snap tests are never
+asked for. Does not belong here: what an answer is expected to change (``models.expected_change``).
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from models.asked_of_whom import applies, is_limited
 from models.rule_files import Rule, RuleSet
 from models.rules import CANNOT_TELL, RuleResults
 from models.wording import rule_in_a_sentence
@@ -23,31 +25,39 @@ AGE_WHY = "the rules for children need it, and it weighs in almost every conditi
 ASKED = pl.List(pl.Struct({"column": pl.String, "question": pl.String, "why": pl.String}))
 
 
-def questions_to_ask(records: pl.DataFrame, results: RuleResults, ruleset: RuleSet, tier: pl.Series) -> pl.Series:
+def questions_to_ask(
+    records: pl.DataFrame, results: RuleResults, ruleset: RuleSet, tier: pl.Series, telling: pl.DataFrame
+) -> pl.Series:
     """At most five (column, question, why) a record, the most useful first; List(Struct), empty where nothing helps.
 
-    A fact is asked for where an emergency or same-day rule waits for it that is more urgent than ``tier`` (String, the
-    final one): no answer to another rule could change it. Facts stand by the tier of the most urgent rule that waits
-    for them, then by how few facts such a rule still lacks, then by how many rules wait, then in the order of the form.
-    A blank age comes first (product page, section 5), whatever the tier.
+    First the age where it is blank (product page, section 5). Then every fact that an emergency or same-day rule waits
+    for which is more urgent than ``tier`` (String, the final one): such a rule has a core finding stated, so its answer
+    is the most likely to change the tier. These stand by the tier of the most urgent rule that waits for them, then by
+    how few facts it still lacks, then by how many rules wait. Behind them the facts of ``telling``
+    (``models.expected_change.expected_changes``): by the chance that the answer raises the tier, then by the expected
+    change of the dangers.
     """
     waits = [
         waiting
         for rule in ruleset.rules
-        if rule.tier in ASK_WITHIN_HOURS and (waiting := _waits(results, rule, tier)) is not None
+        if rule.tier in ASK_WITHIN_HOURS and (waiting := _waits(records, results, rule, tier)) is not None
     ]
     no_age = pl.DataFrame({"row": records["age_years"].is_null().arg_true().cast(pl.UInt32)}).select(
         "row", column=pl.lit("age_years"), lacks=pl.lit(1, pl.UInt32), rank=pl.lit(-1, pl.Int64), why=pl.lit(AGE_WHY)
     )
+    told = telling.select("row", "column", lacks=pl.lit(0, pl.UInt32), rank=pl.lit(len(tiers()), pl.Int64), why="why")
+    worth = telling.select("row", "column", "chance", "change")
     text = {column: question.question for column, question in questions().items()}
     place = {column: number for number, column in enumerate(questions())}
     ranked = (
-        pl.concat([no_age, *waits])
+        pl.concat([no_age, *waits, told])
         .sort("rank", "lacks", maintain_order=True)
         .group_by("row", "column", maintain_order=True)
         .agg(pl.col("rank", "lacks", "why").first(), pl.len().cast(pl.Int64).neg().alias("rules"))
+        .join(worth, on=["row", "column"], how="left")
         .with_columns(pl.col("column").replace_strict(place, return_dtype=pl.Int64).alias("place"))
-        .sort("row", "rank", "lacks", "rules", "place")
+        .with_columns(-pl.col("chance", "change").fill_null(0.0))
+        .sort("row", "rank", "lacks", "rules", "chance", "change", "place")
         .with_columns(pl.col("column").replace_strict(text, return_dtype=pl.String).alias("question"))
         .group_by("row", maintain_order=True)
         .agg(pl.struct("column", "question", "why").head(QUESTIONS).alias("asked"))
@@ -57,17 +67,22 @@ def questions_to_ask(records: pl.DataFrame, results: RuleResults, ruleset: RuleS
     return pl.DataFrame({"asked": asked}).select(pl.coalesce("asked", pl.lit([], ASKED)))["asked"]
 
 
-def _waits(results: RuleResults, rule: Rule, tier: pl.Series) -> pl.DataFrame | None:
+def _waits(records: pl.DataFrame, results: RuleResults, rule: Rule, tier: pl.Series) -> pl.DataFrame | None:
     """(row, column, lacks, rank, why) for every fact that ``rule`` waits for; None where it waits for none."""
     rows = np.flatnonzero(_in_doubt(results, rule, tier)).astype(np.uint32)
     if not rows.size:
         return None
     why = f"settles the {str(rule.tier).replace('_', '-')} rule: {rule_in_a_sentence(rule.text)}"
     waiting = pl.DataFrame({"row": rows, "column": results.missing[rule.id].gather(rows)})
+    person = records[rows].select("record_id", "sex", "age_years").with_columns(pl.Series("row", rows))
+    limited = [column for column in sorted(set(waiting["column"].explode().drop_nulls())) if is_limited(column)]
+    nobody = pl.DataFrame(schema={"row": pl.UInt32, "column": pl.String})
+    not_for = [person.filter(~applies(column)).select("row", column=pl.lit(column)) for column in limited]
     return (
         waiting.with_columns(pl.col("column").list.len().alias("lacks"))
         .explode("column")
         .drop_nulls("column")
+        .join(pl.concat([nobody, *not_for]), on=["row", "column"], how="anti")
         .with_columns(pl.lit(_rank(rule), pl.Int64).alias("rank"), pl.lit(why).alias("why"))
     )
 

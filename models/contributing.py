@@ -10,11 +10,13 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 from scipy import sparse
+from scipy.special import expit
 
 from models.catalogue import Catalogue, Likelihood
 from models.decision_costs import decision_costs
 from models.features import NO, YES, facts, feature_bins, feature_matrix, features
 from models.figures import Floats, log_odds
+from models.reporting import usual_log_ratios
 
 _MOST_NAMED = 3
 
@@ -28,8 +30,8 @@ def contributing_factors(
     independent) reaches the written limit and the findings speak for it: a high prior alone names nothing. ``matrix``:
     the ``feature_matrix`` of the records where the caller has it.
     """
-    weights = factor_weights(catalogue)
-    prior = np.array([log_odds(factor.prior.value) for factor in catalogue.factors.values()])
+    weights = factor_weights(catalogue, stated=True)
+    prior = factor_priors(catalogue)
     evidence = (feature_matrix(records) if matrix is None else matrix) @ weights.T
     odds = evidence + prior
     named = (odds >= log_odds(decision_costs().contributing_factor_from)) & (evidence > 0)
@@ -41,8 +43,17 @@ def contributing_factors(
     return pl.Series("contributing_factors", pl.from_arrow(pa.ListArray.from_arrays(pa.array(starts), ids)))
 
 
-def factor_weights(catalogue: Catalogue) -> Floats:
-    """Log likelihood ratio of every feature for each factor against its absence, factors x features."""
+def factor_priors(catalogue: Catalogue) -> Floats:
+    """Prior log-odds of each factor, in catalogue order."""
+    return np.array([log_odds(factor.prior.value) for factor in catalogue.factors.values()])
+
+
+def factor_weights(catalogue: Catalogue, *, stated: bool) -> Floats:
+    """Log likelihood ratio of every feature for each factor against its absence, factors x features.
+
+    ``stated``: for answers as forms state them, present ones more often than absent ones (``models.reporting``); else
+    for the answers of people who were asked everything.
+    """
     boxes = feature_bins().same_as_box
     weights = np.zeros((len(catalogue.factors), len(features())))
     position = {(feature.column, feature.answer): i for i, feature in enumerate(features())}
@@ -58,13 +69,14 @@ def factor_weights(catalogue: Catalogue) -> Floats:
             if other is None or (column, answer) not in position or f"{column}={answer}" in seen:
                 continue
             seen.add(f"{column}={answer}")
-            present, absent = _ratios(figure, other)
+            more_often = float(usual_log_ratios([column])[0]) if stated and (column, NO) in position else 0.0
+            present, absent = _ratios(figure, other, more_often)
             weights[row, position[column, answer]] = present
             if (column, NO) in position:
                 weights[row, position[column, NO]] = absent
     return weights
 
 
-def _ratios(with_it: Likelihood, without: Likelihood) -> tuple[float, float]:
-    a, b = np.clip([with_it.value, without.value], 0.001, 0.99)
+def _ratios(with_it: Likelihood, without: Likelihood, more_often: float) -> tuple[float, float]:
+    a, b = expit(log_odds(np.array([with_it.value, without.value])) + more_often)
     return float(np.log(a / b)), float(np.log((1 - a) / (1 - b)))

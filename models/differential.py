@@ -6,6 +6,7 @@ rules, model and floors) or why (``models.explanation``).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
@@ -15,11 +16,12 @@ from scipy import sparse
 
 from models.decision_costs import decision_costs
 from models.features import feature_matrix, features
-from models.figures import Floats
+from models.figures import ABOUT_THE_PERSON, Floats
 from models.model_file import LockedModel
+from models.pool import Part
+from models.red_flags import cautious, without_red_flags
 
 _LEAST = 1e-12  # no condition of the catalogue is ever impossible
-_ABOUT_THE_PERSON = frozenset({"age_years", "sex"})
 
 
 def probabilities(model: LockedModel, records: pl.DataFrame, matrix: sparse.csr_array | None = None) -> Floats:
@@ -28,21 +30,43 @@ def probabilities(model: LockedModel, records: pl.DataFrame, matrix: sparse.csr_
     Takes records of ``record_schema``; column order and missing columns make no difference. ``matrix``: the
     ``feature_matrix`` of the records where the caller has it; else it is worked out here.
     """
-    stated = feature_matrix(records) if matrix is None else matrix
-    if not stated.shape[0]:  # scikit-learn refuses an empty batch
-        return np.empty((0, len(model.classes)))
-    given = np.asarray(model.estimator.predict_proba(stated), dtype=np.float64)
-    given = np.maximum(given, _LEAST)
+    return _given(model.estimator, feature_matrix(records) if matrix is None else matrix)
+
+
+def _given(estimator: Part, matrix: sparse.csr_array) -> Floats:
+    if not matrix.shape[0]:  # scikit-learn refuses an empty batch
+        return np.empty((0, len(estimator.classes_)))
+    given = np.maximum(np.asarray(estimator.predict_proba(matrix), dtype=np.float64), _LEAST)
     return cast(Floats, given / given.sum(axis=1, keepdims=True))
 
 
-def prediction_sets(model: LockedModel, probabilities: Floats) -> NDArray[np.bool_]:
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """Three tables of probabilities, n x classes.
+
+    ``given``: of all answers; ``without_flags``: of the answers that are no red flags; ``cautious``: ``given`` with the
+    dangerous conditions read so that no red flag reassures (rows then need not sum to 1).
+    """
+
+    given: Floats
+    without_flags: Floats
+    cautious: Floats
+
+
+def readings(estimator: Part, matrix: sparse.csr_array) -> Readings:
+    """All readings of rows of ``feature_matrix``: what thresholds are set on, judged by and applied to."""
+    given, without_flags = _given(estimator, matrix), _given(estimator, without_red_flags(matrix))
+    return Readings(given, without_flags, cautious(estimator, matrix, given, without_flags))
+
+
+def prediction_sets(thresholds: Floats, read: Readings) -> NDArray[np.bool_]:
     """Which conditions cannot be excluded, n x classes: those at or above their conformal threshold, and the likeliest.
 
-    On records like the generated ones a condition is missing from its own records' sets at most one time in ten.
+    ``thresholds``: one a class, set on cautious probabilities (``models.conformal``). On records like the generated
+    ones a condition is missing from the sets of its own records as often as ``conformal_miss_rate`` says.
     """
-    held = probabilities >= model.set_thresholds
-    held[np.arange(len(held)), probabilities.argmax(axis=1)] = True
+    held = read.cautious >= thresholds
+    held[np.arange(len(held)), read.given.argmax(axis=1)] = True
     return held
 
 
@@ -51,7 +75,7 @@ def too_thin(records: pl.DataFrame, matrix: sparse.csr_array | None = None) -> N
 
     ``matrix`` as in ``probabilities``.
     """
-    tells = np.array([feature.column not in _ABOUT_THE_PERSON for feature in features()])
+    tells = np.array([feature.column not in ABOUT_THE_PERSON for feature in features()])
     stated = (feature_matrix(records) if matrix is None else matrix) @ tells.astype(np.float64)
     return np.asarray(stated < decision_costs().informative_answers_least)
 

@@ -1,10 +1,10 @@
-"""Which stated findings speak for and against a condition, exactly as the linear model weighs them.
+"""Which stated findings speak for and against a condition, exactly as the model weighs them.
 
 Belongs here: taking a probability apart. Does not belong here: wording for people.
 
 The weight of a finding is the change of the condition's log-odds against all others that stating it made: the log-odds
-as they are, less the log-odds with that answer blank. For a linear model this needs no second scoring: blanking feature
-j multiplies the odds of every class k by exp(-w_kj).
+as they are, less the log-odds with that answer blank. The model itself gives both, so the sign and the size of a weight
+are what blanking the answer would show.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow as pa
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.special import softmax
 
 from models.decision_costs import decision_costs
-from models.differential import prediction_sets
 from models.features import NO, YES, facts, feature_bins, feature_matrix, features
 from models.figures import Floats
 from models.model_file import LockedModel
@@ -24,7 +24,7 @@ from models.model_file import LockedModel
 Ints = NDArray[np.int64]
 
 _CHUNK = 2048  # records taken apart at once: small enough for the processor's cache
-_TINY = 1e-300
+_TINY = 1e-12
 REASON = pl.List(
     pl.Struct(
         {"column": pl.String, "answer": pl.String, "condition": pl.String, "direction": pl.String, "weight": pl.Float64}
@@ -36,34 +36,33 @@ def reasons(
     model: LockedModel,
     records: pl.DataFrame,
     probabilities: Floats,
+    held: NDArray[np.bool_],
     top: int = 3,
     per_condition: int = 4,
     matrix: sparse.csr_array | None = None,
-    held: NDArray[np.bool_] | None = None,
 ) -> pl.Series:
     """Findings for and against the likeliest conditions of each record, strongest first within a condition.
 
-    Takes records and their ``probabilities`` (n x classes); explains the ``top`` likeliest conditions and every
-    dangerous one that cannot be excluded, most probable condition first, by at most ``per_condition`` stated answers
-    each. Gives a list of (column, answer, condition, direction "for" or "against", weight in log-odds) a record; the
-    sign of weight agrees with direction. A fact that two columns carry is told once, under a column that states it.
-    ``matrix``: the ``feature_matrix`` of the records where the caller has it; ``held``: what cannot be excluded, n x
-    classes, where the caller reads it otherwise than ``prediction_sets``.
+    Takes records, their ``probabilities`` and what cannot be excluded (``held``), both n x classes; explains the
+    ``top`` likeliest conditions and every dangerous one that cannot be excluded, most probable condition first, by at
+    most ``per_condition`` stated answers each. Gives a list of (column, answer, condition, direction "for" or
+    "against", weight in log-odds) a record; the sign of weight agrees with direction. A fact that two columns carry
+    is told once, under a column that states it. ``matrix``: the ``feature_matrix`` of the records where the caller
+    has it.
     """
     if matrix is None:
         matrix = feature_matrix(records)
-    if held is None:
-        held = prediction_sets(model, probabilities)
     order, told = _conditions_told(model, probabilities, held, top)
     # Records with as many stated answers together: a chunk is as wide as its fullest record.
     by_fullness = np.argsort(np.diff(matrix.indptr), kind="stable")
-    chunks = [by_fullness[start : start + _CHUNK] for start in range(0, records.height, _CHUNK)]
+    by_fullness = by_fullness[np.diff(matrix.indptr)[by_fullness] > 0]
+    chunks = [by_fullness[start : start + _CHUNK] for start in range(0, len(by_fullness), _CHUNK)]
     parts = [
         _strongest(model, matrix[chunk], probabilities[chunk], order[chunk], told[chunk], per_condition, chunk)
         for chunk in chunks
     ]
     if not parts:
-        return pl.Series("reasons", [], dtype=REASON)
+        return pl.Series("reasons", [[] for _ in range(records.height)], dtype=REASON)
     row, feature, condition, place = (np.concatenate([part[i] for part in parts]) for i in range(4))
     weight = np.concatenate([part[4] for part in parts])
     telling = np.lexsort((place, row))
@@ -97,16 +96,15 @@ def _strongest(
     stated = np.arange(width) < counts[:, None]
     feature = np.zeros(stated.shape, dtype=np.int64)
     feature[stated] = matrix.indices
-    odds = np.exp(model.weights)
-    # What is left of all probability when a feature is blanked, before it is made to sum to 1 again.
-    left = np.take_along_axis(probabilities @ (1 / odds), feature, axis=1)
+    entry = np.zeros(stated.shape, dtype=np.int64)
+    entry[stated] = np.arange(matrix.nnz)
     # One line a (record, condition told), the most probable condition of a record first.
     rows, rank = np.nonzero(told)
     condition = order[rows, rank]
+    without = softmax(model.estimator.log_scores_without_each(matrix), axis=1)[entry[rows], condition[:, None]]
     own = probabilities[rows, condition][:, None]
     # By how much stating the answer multiplied the odds of the condition: 1 where it makes no difference.
-    factor = left[rows] * odds.ravel()[condition[:, None] * odds.shape[1] + feature[rows]] - own
-    factor = np.maximum(factor, _TINY) / np.maximum(1 - own, _TINY)
+    factor = _odds(own) / _odds(without)
     factor[~stated[rows]] = 1.0
     best = np.argpartition(-np.maximum(factor, 1 / factor), depth - 1, axis=1)[:, :depth]
     weight = np.log(np.take_along_axis(factor, best, axis=1))
@@ -117,6 +115,10 @@ def _strongest(
     place = (rank[:, None] * depth + np.arange(depth))[speaks]
     found = np.take_along_axis(feature[rows], best, axis=1)[speaks]
     return numbers[rows][lines], found, condition[lines], place, weight[speaks]
+
+
+def _odds(probability: Floats) -> Floats:
+    return np.maximum(probability, _TINY) / np.maximum(1 - probability, _TINY)
 
 
 def _as_lists(

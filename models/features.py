@@ -57,6 +57,7 @@ class FeatureBins(BaseModel):
     signed_on: str | None
     numbers: dict[str, Bins]
     same_as_box: dict[str, dict[str, str]]
+    normal_below: dict[str, float]
     left_out: dict[str, str]
 
     @model_validator(mode="after")
@@ -64,6 +65,9 @@ class FeatureBins(BaseModel):
         asked = questions()
         _known("numbers", self.numbers, {c for c, q in asked.items() if q.type in ("integer", "number")})
         _known("left_out", self.left_out, set(answer_columns()))
+        twins = {q.same_fact_as for q in asked.values()} & set(self.numbers)
+        if set(self.normal_below) != twins:
+            raise ValueError(f"feature_bins.yaml, normal_below: must name exactly {sorted(twins)}")
         for column, boxes in self.same_as_box.items():
             _known("same_as_box", [column], {c for c, q in asked.items() if q.type == "choice"})
             _known(f"same_as_box {column}", boxes, set(asked[column].choices))
@@ -157,7 +161,8 @@ def feature_names() -> tuple[str, ...]:
 @cache
 def feature_digest() -> str:
     """SHA-256 (hex) of all that decides what a matrix column means; a model fits one digest only."""
-    facts_and_twins = [sorted(feature_bins().same_as_box.items()), sorted(facts().items())]
+    bins = feature_bins()
+    facts_and_twins = [sorted(bins.same_as_box.items()), sorted(bins.normal_below.items()), sorted(facts().items())]
     meaning = json.dumps([feature_names(), facts_and_twins], sort_keys=True)
     return hashlib.sha256(meaning.encode("utf-8")).hexdigest()
 
@@ -166,7 +171,8 @@ def feature_matrix(records: pl.DataFrame) -> sparse.csr_array:
     """Stated answers of ``records`` as an n x len(feature_names()) matrix of zeros and ones (float32).
 
     Takes records of ``schemas.records.record_schema`` in any column order; a missing column counts as never asked.
-    Two columns that carry one fact count once (yes if either says yes); a number beside its yes/no twin counts alone;
+    Two columns that carry one fact count once (yes if either says yes); of a number and its yes/no twin the number
+    counts, unless it looks normal and the box says yes;
     ``none_of_these`` makes the unticked boxes of its group stated absent. Keys, times and notes are never looked at.
     """
     needed = [c for c in answer_columns() if c not in records.columns]
@@ -203,7 +209,8 @@ def feature_expressions() -> tuple[pl.Expr, ...]:
         elif kind == "choice":
             found.append(column == feature.answer)
         else:
-            found.append(column.is_finite() & (column >= feature.low) & (column < feature.high))
+            number = _number(feature.column)
+            found.append(number.is_finite() & (number >= feature.low) & (number < feature.high))
     return tuple(found)
 
 
@@ -226,6 +233,20 @@ def _box(column: str) -> pl.Expr:
         cleared = pl.col(none) & ~pl.any_horizontal(pl.col(box).fill_null(False) for box in boxes)
         answer = answer.fill_null(pl.when(cleared).then(False))
     twin = questions().get(question.same_fact_as)
-    if twin is not None and twin.type in ("integer", "number"):
-        answer = pl.when(pl.col(twin.column).is_null()).then(answer)
+    if twin is not None and twin.column in feature_bins().normal_below:
+        # The number says the same more exactly; where it looks normal, a yes is the more worrying of the two.
+        answer = pl.when(pl.col(twin.column).is_null() | (answer & _looks_normal(twin.column))).then(answer)
     return answer
+
+
+def _looks_normal(column: str) -> pl.Expr:
+    return pl.col(column) < feature_bins().normal_below[column]
+
+
+def _number(column: str) -> pl.Expr:
+    """The number, left out where its box says yes and it looks normal: of the two the more worrying counts."""
+    boxes = [c for c, q in questions().items() if q.same_fact_as == column and column in feature_bins().normal_below]
+    outdone = pl.any_horizontal([pl.lit(False), *(pl.col(box).fill_null(False) for box in boxes)])
+    if not boxes:
+        return pl.col(column)
+    return pl.when(~(outdone & _looks_normal(column).fill_null(False))).then(pl.col(column))

@@ -1,34 +1,44 @@
-"""The catalogue's figures as arrays: one table a column of the form, conditions in rows.
+"""The catalogue's figures as arrays: one table a column of the form, profiles in rows.
 
 Belongs here: looking figures up, filling what the catalogue does not say, drawing a clinic's own figures from their
-ranges, and the spread of numbers between percentiles. Does not belong here: drawing people (``models.cohort``).
+ranges, and the spread of numbers between percentiles. Does not belong here: drawing people (``models.people``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logit, ndtr
+from scipy.special import expit, logit
 
-from models.catalogue import Catalogue
+from models.catalogue import Catalogue, Subgroup
+from models.features import facts
 from models.generator_settings import Shape, generator_settings
 from schemas.form import answer_columns, questions
 
 Floats = NDArray[np.float64]
 
 BACKGROUND = "not_in_catalogue"  # its figures stand in where another condition has none
+ABOUT_THE_PERSON = frozenset({"age_years", "sex"})
 PERCENTILES = ("p05", "p50", "p95")
 _Z95 = 1.6448536269514722  # the normal quantile at 95 %
-_LEAST, _MOST = 1e-3, 0.99  # a figure of 0 or 1 in a small series is not one in the world (judgement)
+_LEAST, _MOST = 2e-4, 0.99  # a figure of 0 or 1 in a small series is not one in the world (judgement)
+
+
+class Place(Enum):
+    """Where in their ranges figures are drawn: anywhere, in even steps (for means), or all clinics at one end each."""
+
+    WITHIN = "within"
+    EVENLY = "evenly"
+    AT_THE_ENDS = "at_the_ends"
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Figures of one column: ``value``, ``low`` and ``high`` are conditions x answers.
+    """Figures of one column: ``value``, ``low`` and ``high`` are profiles x answers.
 
     Answers are ("1",) for a yes/no column and for the share of women, the choices of a choice column (summing to
     1), or the three percentiles of a number in its unit.
@@ -45,6 +55,21 @@ class Table:
         return self.answers == PERCENTILES
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One way in which a condition shows: as a whole, as one of its subgroups, or together with a second condition.
+
+    ``share``: of the people with ``condition``, how many show so; the shares of a condition sum to 1. ``name`` is the
+    condition's id, the subgroup's id, or ``condition+second``.
+    """
+
+    condition: str
+    name: str
+    share: float
+    subgroup: Subgroup | None = None
+    second: str | None = None
+
+
 def condition_ids(catalogue: Catalogue) -> tuple[str, ...]:
     """The classes, sorted by id: the order of every array over conditions and of ``classes_`` in scikit-learn."""
     return tuple(sorted(catalogue.conditions))
@@ -56,26 +81,74 @@ def priors(catalogue: Catalogue) -> Floats:
     return cast(Floats, weights / weights.sum())
 
 
+def profiles(catalogue: Catalogue) -> tuple[Profile, ...]:
+    """Every profile of every condition, conditions in the order of ``condition_ids``."""
+    found: list[Profile] = []
+    for name in condition_ids(catalogue):
+        pairs = [pair for pair in catalogue.comorbid_pairs if pair.condition == name]
+        alone = 1 - sum(pair.share.value for pair in pairs)
+        subgroups = catalogue.conditions[name].subgroups
+        found += [Profile(name, part.id, alone * part.share.value, subgroup=part) for part in subgroups]
+        found += [] if subgroups else [Profile(name, name, alone)]
+        found += [Profile(name, f"{name}+{pair.also}", pair.share.value, second=pair.also) for pair in pairs]
+    return tuple(found)
+
+
+def profile_conditions(catalogue: Catalogue) -> NDArray[np.int64]:
+    """For each profile the place of its condition in ``condition_ids``."""
+    ids = condition_ids(catalogue)
+    return np.array([ids.index(profile.condition) for profile in profiles(catalogue)])
+
+
+def mixing(catalogue: Catalogue) -> Floats:
+    """Conditions x profiles: the share of each profile among the people with its condition, else 0."""
+    found = np.zeros((len(catalogue.conditions), len(profiles(catalogue))))
+    found[profile_conditions(catalogue), np.arange(found.shape[1])] = [p.share for p in profiles(catalogue)]
+    return found
+
+
+def background_profile(catalogue: Catalogue) -> int:
+    """The place of the background condition's first profile: where answers that tell nothing are drawn from."""
+    return next(place for place, profile in enumerate(profiles(catalogue)) if profile.condition == BACKGROUND)
+
+
 def tables(catalogue: Catalogue) -> dict[str, Table]:
     """A table for every column of the form that the catalogue's background condition has figures for.
 
     Where a condition has no figure for an answer, the background's stands in: such an answer then says nothing for or
-    against the condition.
+    against the condition. A subgroup's figure goes before its condition's. With two conditions at once a finding is as
+    frequent as in the one that shows it more, and choices and numbers are those of the main diagnosis (judgement). The
+    columns of one fact share the largest of their figures, because whichever is asked states the fact.
     """
-    background = catalogue.conditions[BACKGROUND]
     found: dict[str, Table] = {}
+    shown = profiles(catalogue)
     for column in answer_columns():
         answers = _answers(column)
-        if not all(background.likelihood(column, answer) for answer in answers):
+        if not all(catalogue.conditions[BACKGROUND].likelihood(column, answer) for answer in answers):
             continue
-        rows = [
-            [condition.likelihood(column, a) or background.likelihood(column, a) for a in answers]
-            for condition in (catalogue.conditions[c] for c in condition_ids(catalogue))
-        ]
-        cells = [[(f.value, f.low, f.high) for f in row if f is not None] for row in rows]
-        value, low, high = np.moveaxis(np.array(cells, dtype=np.float64), 2, 0)
+        rows = [[_figure(catalogue, profile, column, a) for a in answers] for profile in shown]
+        value, low, high = np.moveaxis(np.array(rows, dtype=np.float64), 2, 0)
         found[column] = Table(answers, value, low, high)
+    for leading, members in facts().items():
+        # A part of a whole (an implant, of an operation) keeps its own figure.
+        members = tuple(column for column in members if column not in generator_settings().implies)
+        carriers = [found[column] for column in members if column in found]
+        if len(carriers) > 1:
+            most = [np.max([getattr(table, part) for table in carriers], axis=0) for part in ("value", "low", "high")]
+            found |= dict.fromkeys([m for m in members if m in found] + [leading], Table(("1",), *most))
     return found
+
+
+def _figure(catalogue: Catalogue, profile: Profile, column: str, answer: str) -> tuple[float, float, float]:
+    background = catalogue.conditions[BACKGROUND].likelihood(column, answer)
+    whole = catalogue.conditions[profile.condition].likelihood(column, answer)
+    own = (profile.subgroup.likelihood(column, answer) if profile.subgroup else None) or whole or background
+    assert own is not None  # noqa: S101  the background has every answer of a column that gets a table
+    figure = (own.value, own.low, own.high)
+    if profile.second and questions()[column].type == "yesno":
+        other = catalogue.conditions[profile.second].likelihood(column, answer)
+        return max(figure, (other.value, other.low, other.high)) if other else figure
+    return figure
 
 
 def _answers(column: str) -> tuple[str, ...]:
@@ -92,16 +165,22 @@ def central(column: str, table: Table) -> Floats:
     return _whole(column, table, _inverse(column, table, _scaled(column, table, table.value)))
 
 
-def draw(column: str, table: Table, clinics: int, rng: np.random.Generator) -> Floats:
-    """Figures of ``clinics`` simulated clinics, clinics x conditions x answers.
+def draw(column: str, table: Table, clinics: int, rng: np.random.Generator, place: Place = Place.WITHIN) -> Floats:
+    """Figures of ``clinics`` simulated clinics, clinics x profiles x answers.
 
     Each is drawn from a triangular distribution from ``low`` over ``value`` to ``high`` on the logit scale
-    (percentiles: on the number's own scale, the three moving together so that they keep their order).
+    (percentiles: on the number's own scale, the three moving together so that they keep their order). ``place``: see
+    ``Place``.
     """
     low, mode, high = (_scaled(column, table, figures) for figures in (table.low, table.value, table.high))
     shape = (clinics, table.value.shape[0], 1 if table.is_number else table.value.shape[1])
-    drawn = _triangular(rng.random(shape), low, mode, high)
-    return _whole(column, table, _inverse(column, table, drawn))
+    if place is Place.EVENLY:
+        u = (rng.permuted(np.broadcast_to(np.arange(clinics)[:, None, None], shape), axis=0) + 0.5) / clinics
+    elif place is Place.AT_THE_ENDS:
+        u = np.broadcast_to(rng.integers(0, 2, shape[1:]), shape).astype(np.float64)
+    else:
+        u = rng.random(shape)
+    return _whole(column, table, _inverse(column, table, _triangular(u, low, mode, high)))
 
 
 def _triangular(u: Floats, low: Floats, mode: Floats, high: Floats) -> Floats:
@@ -159,24 +238,27 @@ def number_at(z: Floats, percentiles: Floats, shape: Shape) -> Floats:
     return from_scale(middle + z * np.where(z < 0, below, above), shape)
 
 
-def share_below(x: float, percentiles: Floats, shape: Shape) -> Floats:
-    """The share of people below ``x`` (may be infinite): the inverse of ``number_at``, one a row of percentiles."""
-    middle, below, above = _spread(percentiles, shape)
+def normal_score(catalogue: Catalogue, column: str, x: float, percentiles: Floats) -> Floats:
+    """The standard normal score of the number ``x`` (may be infinite): the inverse of ``number_at``.
+
+    ``percentiles`` ends in profiles x 3; gives its shape without the last axis. Beyond the ages that a condition occurs
+    at the score is infinite, as nobody lies there.
+    """
+    shape = generator_settings().numbers[column]
     if not np.isfinite(x):
-        return np.full(middle.shape, float(x > 0))
+        return np.full(percentiles.shape[:-1], x)
+    middle, below, above = _spread(percentiles, shape)
     distance = to_scale(np.array(x), shape) - middle
-    return ndtr(distance / np.where(distance < 0, below, above))
+    score = distance / np.where(distance < 0, below, above)
+    if column == "age_years":
+        low, high = age_limits(catalogue)
+        score = np.where(x > high, np.inf, np.where(x <= low, -np.inf, score))
+    return score
 
 
-def factor_shifts(catalogue: Catalogue) -> Mapping[str, Floats]:
-    """By yes/no column, how much each contributing factor raises the log-odds of the answer, in catalogue order."""
-    shifts: dict[str, Floats] = {}
-    for position, factor in enumerate(catalogue.factors.values()):
-        without = {(row.column, row.answer): row.value for row in factor.without}
-        for row in factor.likelihoods:
-            other = without.get((row.column, row.answer))
-            if other is None or row.answer != "1":
-                continue
-            shift = shifts.setdefault(row.column, np.zeros(len(catalogue.factors)))
-            shift[position] = log_odds(row.value) - log_odds(other)
-    return shifts
+def age_limits(catalogue: Catalogue) -> tuple[Floats, Floats]:
+    """Youngest and oldest age in years that each profile occurs at."""
+    settings = generator_settings()
+    limits = [settings.condition_age.get(p.condition, settings.age_of_anyone) for p in profiles(catalogue)]
+    low, high = np.array(limits, dtype=np.float64).T
+    return low, high

@@ -50,6 +50,7 @@ class Seeds(_Setting):
 
     training: int
     calibration: int
+    selection: int
     conformal: int
     evaluation: int
 
@@ -62,11 +63,11 @@ class GeneratorSettings(_Setting):
     provenance: Literal["judgement"]
     records_per_clinic: Annotated[int, Field(ge=1)]
     form_kinds: dict[str, FormKind]
+    stray_answers: Annotated[float, Field(ge=0, lt=1)]
     record_only: Share
     linked: dict[str, dict[str, Annotated[float, Field(gt=-1, lt=1)]]]
     implies: dict[str, str]
-    only_sex: dict[str, Literal["female", "male"]]
-    only_age: dict[str, tuple[int, int]]
+    not_beside: dict[str, tuple[str, ...]]
     condition_age: dict[str, tuple[int, int]]
     age_of_anyone: tuple[int, int]
     sex_other: Share
@@ -79,7 +80,14 @@ class GeneratorSettings(_Setting):
         members = [column for group in self.linked.values() for column in group]
         if len(members) != len(set(members)):
             raise ValueError(f"linked: in two groups: {sorted({c for c in members if members.count(c) > 1})}")
-        named = [*members, *self.implies, *self.implies.values(), *self.only_sex, *self.only_age, *self.numbers]
+        beside = [name.partition("=")[0] for names in self.not_beside.items() for name in (names[0], *names[1])]
+        named = [
+            *members,
+            *beside,
+            *self.implies,
+            *self.implies.values(),
+            *self.numbers,
+        ]
         unknown = sorted(set(named) - set(asked))
         if unknown:
             raise ValueError(f"generator.yaml: the form has no {unknown}")

@@ -64,13 +64,21 @@ def digest_of(paths: Iterable[Path]) -> str:
     return total.hexdigest()[:12]
 
 
+_NOT_IN_A_SCORE = (
+    "worlds.yaml",
+    "promotion_gates.yaml",
+    "condition_groups.yaml",
+    "outcome_learning.yaml",
+)
+
+
 @cache
 def catalogue_version() -> str:
     """The version that scores carry for the catalogue: every file of knowledge but the rules, and the tiers.
 
-    Rules have a version of their own, and ``generator.yaml`` reaches a score only through a model.
+    Rules have a version of their own; what only judges or teaches models reaches no score directly.
     """
-    apart = {KNOWLEDGE / "generator.yaml", *(KNOWLEDGE / "rules").glob("*")}
+    apart = {KNOWLEDGE / name for name in _NOT_IN_A_SCORE} | set((KNOWLEDGE / "rules").glob("*"))
     files = [path for path in KNOWLEDGE.rglob("*.yaml") if path not in apart]
     return digest_of([*files, KNOWLEDGE.parent.parent / "schemas" / "tiers.csv"])
 

@@ -1,6 +1,6 @@
 """Storing a trained model, and refusing one that is not exactly what its manifest says.
 
-Belongs here: ``model.skops``, ``manifest.json`` and ``card.md`` of a folder. Does not belong here: fitting
+Belongs here: ``model.skops``, ``manifest.json`` and what is told beside them in a folder. Does not belong here: fitting
 (``models.training``), scoring records (``models.differential``).
 
 What must match at load: the file's hash, the scikit-learn and skops versions, the classes of the catalogue and the
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import metadata
@@ -21,18 +22,23 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 from scipy import sparse
 
+from models import figures
 from models.catalogue import Catalogue, load_catalogue
 from models.features import feature_digest, feature_names
 from models.figures import Floats, condition_ids
+from models.knowledge_files import KNOWLEDGE, digest_of
 
 if TYPE_CHECKING:
     from models.training import TrainedModel
 
 MODEL, MANIFEST, CARD = "model.skops", "manifest.json", "card.md"
+EVALUATION, REPORT = "evaluation.json", "report.html"
 _LIBRARIES = ("scikit-learn", "skops", "numpy")
+_OF_THE_GENERATOR = ("generator.yaml", "worlds.yaml", "asked_of_whom.yaml")
 _MUST_MATCH = ("scikit-learn", "skops")  # numpy may differ: the fixture shows whether the figures still agree
-_TRUSTED = ["sklearn.calibration._CalibratedClassifier", "sklearn.calibration._TemperatureScaling"]
+_TRUSTED = ["models.linear_scores.LinearScores", "models.pool.LogLinearPool", "models.posterior.CataloguePosterior"]
 _FIXTURE_TOLERANCE = 1e-6
+_NOT_IN_THE_VERSION = ("model_version", "sha256", "libraries", "code_version")
 
 
 class ModelRefused(Exception):
@@ -48,39 +54,20 @@ class ModelRefused(Exception):
 class LockedModel:
     """A model that passed every check at load.
 
-    ``classes`` is the order of probability columns. ``weights`` (classes x features) and ``intercept`` (classes) give
-    the log-odds up to a constant per record. ``figures_changed`` says that the catalogue's figures are no longer those
-    the model learnt from.
+    ``classes`` is the order of probability columns. ``figures_changed`` says that the catalogue's figures are no longer
+    those the model learnt from.
     """
 
     estimator: Any
     classes: tuple[str, ...]
-    feature_names: tuple[str, ...]
     version: str
     manifest: dict[str, Any]
     figures_changed: bool
 
     @cached_property
-    def weights(self) -> Floats:
-        """Calibrated weight of every stated answer, classes x features: the temperature is already divided out."""
-        base, beta = _parts(self.estimator)
-        return cast(Floats, beta * base.coef_)
-
-    @cached_property
-    def intercept(self) -> Floats:
-        """Calibrated intercepts, one a class."""
-        base, beta = _parts(self.estimator)
-        return cast(Floats, beta * base.intercept_)
-
-    @cached_property
     def set_thresholds(self) -> Floats:
         """The probability below which each class leaves the prediction set, in class order."""
         return np.array([self.manifest["conformal_thresholds"][name] for name in self.classes])
-
-
-def _parts(estimator: Any) -> tuple[Any, float]:
-    calibrated = estimator.calibrated_classifiers_[0]
-    return calibrated.estimator.estimator, float(calibrated.calibrators[0].beta_)
 
 
 def default_locked_folder() -> Path:
@@ -89,45 +76,87 @@ def default_locked_folder() -> Path:
 
 
 def figures_digest(catalogue: Catalogue) -> str:
-    """SHA-256 (hex) of the class ids, priors and likelihoods a model learns from; wording and sources do not count."""
-    figures = [
-        [
-            [c.id, c.prior.value, c.prior.low, c.prior.high],
-            sorted([row.column, row.answer, row.value, row.low, row.high] for row in c.likelihoods),
-        ]
-        for c in (catalogue.conditions[name] for name in condition_ids(catalogue))
-    ]
-    return hashlib.sha256(json.dumps(figures).encode("utf-8")).hexdigest()
+    """SHA-256 (hex) of the ids, priors and likelihoods a model learns from, and of how records are generated from them.
+
+    Wording and sources of the catalogue do not count.
+    """
+    shares = [[p.condition, p.name, p.share] for p in figures.profiles(catalogue)]
+    priors = [[c.id, c.prior.value, c.prior.low, c.prior.high] for c in catalogue.conditions.values()]
+    content = hashlib.sha256(json.dumps([sorted(priors), shares]).encode("utf-8"))
+    for column, table in figures.tables(catalogue).items():
+        content.update(json.dumps([column, table.answers]).encode("utf-8"))
+        content.update(np.ascontiguousarray([table.value, table.low, table.high]).tobytes())
+    content.update(digest_of([KNOWLEDGE / name for name in _OF_THE_GENERATOR]).encode("utf-8"))
+    return content.hexdigest()
 
 
-def save_model(trained: TrainedModel, folder: Path, catalogue: Catalogue | None = None) -> str:
-    """Write model, manifest and card to ``folder`` (made if missing) and give the model's version (12 hex digits)."""
+def in_memory(trained: TrainedModel) -> LockedModel:
+    """The trained model as it will be once stored and loaded again, but for its version."""
+    return LockedModel(trained.estimator, trained.classes, "in training", trained.facts, figures_changed=False)
+
+
+def save_model(trained: TrainedModel, folder: Path, catalogue: Catalogue, evaluation: Mapping[str, Any]) -> str:
+    """Write model, manifest, evaluation, report and card to ``folder`` (made if missing); give the model's version.
+
+    The version is 12 hex digits; ``evaluation`` is what ``models.evaluation.evaluate`` gives.
+    """
     import skops.io
 
     from models.card import card_text
+    from models.evaluation.report import report_html
 
     folder.mkdir(parents=True, exist_ok=True)
     skops.io.dump(trained.estimator, folder / MODEL)
     manifest = {
-        "model_version": _version(trained),
         "sha256": _sha256(folder / MODEL),
         "libraries": {name: metadata.version(name) for name in _LIBRARIES},
         "classes": list(trained.classes),
         "features_digest": feature_digest(),
-        "figures_digest": figures_digest(catalogue or load_catalogue()),
+        "figures_digest": figures_digest(catalogue),
+        "evaluation": _summary(evaluation),
         **trained.facts,
     }
+    manifest["model_version"] = version_of(trained.estimator, manifest)
     (folder / MANIFEST).write_text(json.dumps(manifest, indent=1, sort_keys=True) + "\n", "utf-8")
-    (folder / CARD).write_text(card_text(manifest), "utf-8")
+    (folder / EVALUATION).write_text(json.dumps(evaluation, sort_keys=True) + "\n", "utf-8")
+    (folder / REPORT).write_text(report_html(manifest, evaluation), "utf-8")
+    (folder / CARD).write_text(card_text(manifest, evaluation), "utf-8")
     return cast(str, manifest["model_version"])
 
 
-def _version(trained: TrainedModel) -> str:
-    base, beta = _parts(trained.estimator)
-    content = hashlib.sha256(json.dumps([trained.classes, feature_digest(), beta]).encode("utf-8"))
-    content.update(np.ascontiguousarray(base.coef_).tobytes())
-    content.update(np.ascontiguousarray(base.intercept_).tobytes())
+def _summary(evaluation: Mapping[str, Any]) -> dict[str, Any]:
+    """The scores of the model and of its baselines, without intervals: what lists and gates read."""
+    scores = {
+        name: {key: given[key]["value"] for key in ("log_loss", "brier", "top1", "top3", "calibration_slope")}
+        for name, given in evaluation["scores"].items()
+    }
+    return {"records": evaluation["n"], "model": scores.pop("this model"), "baselines": scores}
+
+
+def version_of(estimator: Any, manifest: Mapping[str, Any]) -> str:
+    """The version (12 hex digits) of a model: all that its estimator knows and all that its manifest says of it.
+
+    Left out is what may differ between two stores of the same model: the file's hash, the libraries, the code.
+    """
+    told = {name: value for name, value in manifest.items() if name not in _NOT_IN_THE_VERSION}
+    content = hashlib.sha256(json.dumps(told, sort_keys=True).encode("utf-8"))
+    _add(content, estimator)
     return content.hexdigest()[:12]
+
+
+def _add(content: hashlib._Hash, value: Any) -> None:
+    """Add everything that an estimator knows, in an order of its own."""
+    if isinstance(value, np.ndarray):
+        content.update(np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, list):
+        for part in value:
+            _add(content, part)
+    elif hasattr(value, "__dict__"):
+        for name in sorted(vars(value)):
+            content.update(name.encode("utf-8"))
+            _add(content, vars(value)[name])
+    else:
+        content.update(repr(value).encode("utf-8"))
 
 
 def _sha256(path: Path) -> str:
@@ -170,14 +199,10 @@ def load_model(folder: Path, catalogue: Catalogue | None = None) -> LockedModel:
     manifest = checked_manifest(folder, known)
     estimator = _read_estimator(folder / MODEL)
     _check_fit(estimator, manifest)
-    return LockedModel(
-        estimator=estimator,
-        classes=tuple(manifest["classes"]),
-        feature_names=feature_names(),
-        version=manifest["model_version"],
-        manifest=manifest,
-        figures_changed=manifest["figures_digest"] != figures_digest(known),
-    )
+    if version_of(estimator, manifest) != manifest["model_version"]:
+        raise ModelRefused("The manifest is not the one that the model was stored with.")
+    changed = manifest["figures_digest"] != figures_digest(known)
+    return LockedModel(estimator, tuple(manifest["classes"]), manifest["model_version"], manifest, changed)
 
 
 def checked_manifest(folder: Path, catalogue: Catalogue) -> dict[str, Any]:
@@ -225,8 +250,7 @@ def _check_fit(estimator: Any, manifest: dict[str, Any]) -> None:
     try:
         given = estimator.predict_proba(matrix.tocsr())
         classes = tuple(str(name) for name in estimator.classes_)
-        base, _ = _parts(estimator)
-        shape = base.coef_.shape
+        shape = estimator.answer_weights().shape
     except Exception:
         raise ModelRefused("The model file holds no classifier of the expected kind.") from None
     if classes != tuple(manifest["classes"]) or shape != (len(classes), width):

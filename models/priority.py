@@ -35,7 +35,9 @@ class Judged:
 
     ``probabilities`` and ``held`` (in the prediction set) are n x classes. ``danger`` has one column for each of
     ``dangerous`` (places of the dangerous classes): their probability with red flags read so that none reassures.
-    ``plain`` is the place of the likeliest class by the answers that are no red flags (``models.red_flags``).
+    ``suspected`` says which of these cannot be excluded: in the prediction set, at or above the threshold for review,
+    or likeliest by the answers that are no red flags. ``plain`` is the place of the likeliest class by the answers
+    that are no red flags (``models.red_flags``).
     """
 
     classes: tuple[str, ...]
@@ -43,6 +45,7 @@ class Judged:
     held: NDArray[np.bool_]
     dangerous: tuple[int, ...]
     danger: NDArray[np.float64]
+    suspected: NDArray[np.bool_]
     plain: Ranks
     too_thin: NDArray[np.bool_]
     unlike: NDArray[np.bool_]
@@ -52,7 +55,17 @@ def without_model(too_thin: NDArray[np.bool_]) -> Judged:
     """What is judged where no model is in force: nothing but which records are too thin."""
     n = too_thin.size
     nothing, nobody = np.zeros((n, 0)), np.zeros(n, dtype=np.int64)
-    return Judged((), nothing, nothing.astype(np.bool_), (), nothing, nobody, too_thin, nobody.astype(np.bool_))
+    return Judged(
+        (),
+        nothing,
+        nothing.astype(np.bool_),
+        (),
+        nothing,
+        nothing.astype(np.bool_),
+        nobody,
+        too_thin,
+        nobody.astype(np.bool_),
+    )
 
 
 def combine(records: pl.DataFrame, by_rules: pl.DataFrame, judged: Judged, basis: Basis) -> pl.DataFrame:
@@ -120,10 +133,12 @@ def _model_raise(judged: Judged, basis: Basis, child: NDArray[np.bool_]) -> tupl
     """Rank that the model raises to (NONE where it does not), and the class that does so; never under 16."""
     rank = np.full(child.size, NONE)
     raising = np.full(child.size, len(judged.classes))
+    furthest = np.zeros(child.size)  # within a tier the danger that lies furthest above its threshold is named
     for column, place in enumerate(judged.dangerous):
         cost = basis.costs.conditions[judged.classes[place]]
-        hit = (judged.danger[:, column] >= cost.raise_from) & ~child & (RANK[cost.raises_to] < rank)
-        rank[hit], raising[hit] = RANK[cost.raises_to], place
+        times, tier = judged.danger[:, column] / cost.raise_from, RANK[cost.raises_to]
+        hit = (times >= 1) & ~child & ((tier < rank) | ((tier == rank) & (times > furthest)))
+        rank[hit], raising[hit], furthest[hit] = tier, place, times[hit]
     return rank, raising
 
 
@@ -161,10 +176,8 @@ def _review(records: pl.DataFrame, judged: Judged, basis: Basis, child: NDArray[
     ]
     danger: list[tuple[str, NDArray[np.bool_]]] = []
     for column, place in enumerate(judged.dangerous):
-        name = judged.classes[place]
-        likely = judged.danger[:, column] >= basis.costs.conditions[name].review_from
-        held = judged.held[:, place] | (judged.plain == place)
-        danger.append((in_a_sentence(basis.catalogue.conditions[name].name), ~child & (held | likely)))
+        name = basis.catalogue.conditions[judged.classes[place]].name
+        danger.append((in_a_sentence(name), ~child & judged.suspected[:, column]))
     to_check = {code: problem.sentence for code, problem in problems().items()}
     warned = pl.col("warnings").list.unique(maintain_order=True).list.eval(pl.element().replace(to_check))
     parts = [

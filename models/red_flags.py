@@ -5,10 +5,9 @@ not belong here: the rules that fire on them (``models.rules``), the tier that f
 
 A classifier moves probability between conditions: fever makes an infected joint likelier and a stress fracture less
 likely, so that a record held for its possible fracture could become less urgent by a fever. Two readings prevent it.
-``danger`` is the probability of a dangerous condition where a stated red flag never speaks against it and an absent one
-never for it: it cannot fall when a no becomes a blank, or a blank a yes. ``without_red_flags`` is what else was
-answered, from which default tiers are chosen. On generated records both together find as many dangerous conditions, at
-as many false alarms, as the plain probability.
+``danger`` (and ``cautious``) is the probability of a dangerous condition where a stated red flag never speaks against
+it and an absent one never for it: it cannot fall when a no becomes a blank, or a blank a yes. ``without_red_flags`` is
+what else was answered, from which default tiers are chosen.
 """
 
 from __future__ import annotations
@@ -17,15 +16,18 @@ from functools import cache
 from typing import Literal, cast
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, model_validator
 from scipy import sparse
 
-from models.features import NO, YES, facts, feature_names
+from models.decision_costs import decision_costs
+from models.feature_shares import leans
+from models.features import NO, YES, facts, feature_names, features
 from models.figures import Floats
 from models.knowledge_files import KNOWLEDGE, read_yaml
-from models.model_file import LockedModel
+from models.pool import Part
 from schemas.form import questions
+
+_OTHERS = 0.5  # how much a further finding of a linked group counts beside its strongest
 
 
 class RedFlagFindings(BaseModel):
@@ -38,6 +40,7 @@ class RedFlagFindings(BaseModel):
     provenance: Literal["judgement"]
     findings: dict[str, tuple[str, ...]]
     ladders: dict[str, tuple[str, ...]]
+    rising: tuple[str, ...]
 
     @model_validator(mode="after")
     def _of_the_form(self) -> RedFlagFindings:
@@ -48,6 +51,9 @@ class RedFlagFindings(BaseModel):
         for column, answers in self.ladders.items():
             if column not in asked or set(answers) != set(asked[column].choices):
                 raise ValueError(f"red_flag_findings.yaml, ladders: not the answers of a choice column: {column!r}")
+        for column in self.rising:
+            if column not in asked or asked[column].type not in ("integer", "number"):
+                raise ValueError(f"red_flag_findings.yaml, rising: the form has no number {column!r}")
         return self
 
     @property
@@ -70,6 +76,7 @@ def _ladders() -> tuple[tuple[int, ...], ...]:
     boxes = dict.fromkeys(leading[column] for column in red_flag_findings().columns if column in leading)
     ladders: list[tuple[str, tuple[str, ...]]] = [(column, (NO, YES)) for column in boxes]
     ladders += red_flag_findings().ladders.items()
+    ladders += [(c, tuple(f.answer for f in features() if f.column == c)) for c in red_flag_findings().rising]
     return tuple(tuple(place[f"{column}={answer}"] for answer in answers) for column, answers in ladders)
 
 
@@ -82,29 +89,59 @@ def without_red_flags(matrix: sparse.csr_array) -> sparse.csr_array:
     return rest
 
 
-def danger(model: LockedModel, matrix: sparse.csr_array, probabilities: Floats, places: list[int]) -> Floats:
+def cautious(estimator: Part, matrix: sparse.csr_array, probabilities: Floats, without: Floats) -> Floats:
+    """``probabilities`` (n x classes) with those of the dangerous conditions read so that no red flag reassures.
+
+    Rows then need not sum to 1. ``matrix`` and ``without`` as in ``danger``.
+    """
+    places = [place for place, name in enumerate(estimator.classes_) if name in decision_costs().conditions]
+    read = probabilities.copy()
+    read[:, places] = danger(estimator.answer_weights(), matrix, np.log(without), places)
+    return read
+
+
+def danger(weights: Floats, matrix: sparse.csr_array, without: Floats, places: list[int]) -> Floats:
     """Probability of each class at ``places``, red flags read as above, n x len(places).
 
-    ``matrix`` is the ``feature_matrix`` of the records, ``probabilities`` n x classes. The figure rises or stays, and
-    never falls, along every ladder: absent, blank, present; or walks normally, blank, limps, with an aid, not at all.
+    ``weights``: what each answer adds when it stands alone, classes x features. ``matrix`` is the ``feature_matrix``
+    of the records, ``without`` the log-probabilities (up to a constant a row, n x classes) by ``without_red_flags``.
+    The figure rises or stays, and never falls, along every ladder: absent, blank, present; or walks normally, blank,
+    limps, with an aid, not at all. Findings of one linked group are no independent witnesses: the strongest counts in
+    full, the others by half (judgement).
     """
-    change, used = _corrections(model, tuple(places))
-    shift = (matrix[:, used] @ change).reshape(matrix.shape[0], len(places), len(model.classes))
-    logs = np.log(probabilities)
-    margins = logs[:, None, :] - logs[:, places, None] + shift
+    stated = sparse.csc_array(matrix)
+    margins = without[:, None, :] - without[:, places, None]
+    for numbers, changes, together in _witnesses(weights, places):
+        strongest = np.zeros_like(margins) if together else None
+        for number, change in zip(numbers, changes, strict=True):
+            rows = stated.indices[stated.indptr[number] : stated.indptr[number + 1]]
+            if strongest is None:
+                margins[rows] += change
+                continue
+            margins[rows] += _OTHERS * change
+            furthest = np.maximum if change.sum() > 0 else np.minimum
+            strongest[rows] = furthest(strongest[rows], change)
+        if strongest is not None:
+            margins += (1 - _OTHERS) * strongest
     return cast(Floats, 1 / np.exp(margins).sum(axis=2))
 
 
-def _corrections(model: LockedModel, places: tuple[int, ...]) -> tuple[Floats, NDArray[np.int64]]:
-    """What to add to the log-odds of every class against each of ``places``, red-flag features x (places * classes)."""
-    used = np.array([number for ladder in _ladders() for number in ladder])
-    change = []
-    # Classes against each place: above 0 where the answer speaks against the place.
-    against = model.weights[None, :, :] - model.weights[list(places)][:, None, :]
-    for calm, *worrying in _ladders():
-        change.append(np.maximum(against[:, :, calm], 0) - against[:, :, calm])
+def _witnesses(weights: Floats, places: list[int]) -> list[tuple[list[int], list[Floats], bool]]:
+    """Red-flag features with what each adds to the log-odds of every class against each of ``places``.
+
+    Features that count as one witness come together: those of one linked group that reassure, or that worry.
+    """
+    against = weights[None, :, :] - weights[places][:, None, :]  # above 0 where the answer speaks against the place
+    group_of = {column: group for column, (group, _) in leans().items()}
+    found: dict[tuple[str, bool], tuple[list[int], list[Floats]]] = {}
+    for ladder in _ladders():
+        column = features()[ladder[0]].column
         least = np.zeros(against.shape[:2])
-        for number in worrying:
-            least = np.minimum(against[:, :, number], least)
-            change.append(least - against[:, :, number])
-    return cast(Floats, np.array(change).reshape(len(used), -1)), used
+        for step, number in enumerate(ladder):
+            worries = step > 0
+            least = np.minimum(against[:, :, number], least) if worries else least
+            change = least if worries else np.maximum(against[:, :, number], 0)
+            numbers, changes = found.setdefault((group_of.get(column, column), worries), ([], []))
+            numbers.append(number)
+            changes.append(change)
+    return [(numbers, changes, len(numbers) > 1) for numbers, changes in found.values()]

@@ -19,13 +19,14 @@ from models.advice import choose_advice
 from models.asking import ask_within_hours, questions_to_ask
 from models.basis import LITERATURE, Basis
 from models.contributing import contributing_factors
+from models.expected_change import expected_changes
 from models.explanation import REASON, reasons
 from models.features import feature_matrix
 from models.headline import headline, pain_sites
 from models.imaging import first_imaging
 from models.knowledge_files import lists_of
 from models.priority import RANK, TIER_IDS, Judged, combine, without_model
-from models.red_flags import danger, without_red_flags
+from models.red_flags import without_red_flags
 from models.rule_tiers import RAISED_AT_MOST_TO
 from models.rules import RuleResults, evaluate, rule_conditions, rule_tiers
 from models.special import is_child, pregnancy_possible, special
@@ -81,7 +82,7 @@ def _rows(records: pa.Table, for_rules: pa.Table, basis: Basis, scored_at: datet
     matrix = feature_matrix(answers)
     judged = _judge(answers, matrix, basis)
     priority = combine(carried.with_columns(answers["warnings"]), by_rules, judged, basis)
-    not_excluded = _not_excluded(judged, by_rules["basis"], basis)
+    not_excluded = _not_excluded(judged, _behind(by_rules), basis)
     ranked = _ranked(judged)
     pregnant = carried.select(pregnancy_possible()).to_series()
     child = carried.select(is_child()).to_series()
@@ -95,6 +96,8 @@ def _rows(records: pa.Table, for_rules: pa.Table, basis: Basis, scored_at: datet
         basis.advice,
     )
     within = ask_within_hours(carried, results, basis.rules, judged.too_thin, priority["tier"])
+    telling = expected_changes(carried, feature_matrix(carried), judged, priority["tier"], basis)
+    telling = telling.filter(~child.gather(telling["row"]))  # the model is not built for children
     where_to = _where_to(priority, child, basis)
     rows = answers.select(
         *AS_GIVEN,
@@ -108,7 +111,7 @@ def _rows(records: pa.Table, for_rules: pa.Table, basis: Basis, scored_at: datet
         first_imaging(where_to["advised"], carried, pregnant),
         _red_flags(by_rules["basis"], priority, basis),
         _rule_status(results, basis),
-        questions_to_ask(carried, results, basis.rules, priority["tier"]).alias("questions_to_ask"),
+        questions_to_ask(carried, results, basis.rules, priority["tier"], telling).alias("questions_to_ask"),
         ranked.alias("differential"),
         _held(judged).alias("prediction_set"),
         factors.alias("contributing_factors"),
@@ -129,19 +132,20 @@ def _judge(answers: pl.DataFrame, matrix: sparse.csr_array, basis: Basis) -> Jud
     if basis.model is None:
         return without_model(thin)
     model = basis.model
-    probabilities = differential.probabilities(model, answers, matrix)
+    read = differential.readings(model.estimator, matrix)
     dangerous = [place for place, name in enumerate(model.classes) if name in basis.costs.conditions]
-    dangers = danger(model, matrix, probabilities, dangerous)
-    likeliest = np.arange(len(model.classes)) == probabilities.argmax(axis=1)[:, None]
-    held = differential.prediction_sets(model, probabilities)
-    held[:, dangerous] = likeliest[:, dangerous] | (dangers >= model.set_thresholds[dangerous])
+    danger, plain = read.cautious[:, dangerous], read.without_flags.argmax(axis=1)
+    held = differential.prediction_sets(model.set_thresholds, read)
+    review_from = np.array([basis.costs.conditions[model.classes[place]].review_from for place in dangerous])
+    suspected = held[:, dangerous] | (danger >= review_from) | (plain[:, None] == dangerous)
     return Judged(
         classes=model.classes,
-        probabilities=probabilities,
+        probabilities=read.given,
         held=held,
         dangerous=tuple(dangerous),
-        danger=dangers,
-        plain=differential.probabilities(model, answers, rest).argmax(axis=1),
+        danger=danger,
+        suspected=suspected,
+        plain=plain,
         too_thin=thin,
         unlike=differential.unlike_training(model, answers, rest),
     )
@@ -173,10 +177,18 @@ def _held(judged: Judged) -> pl.Series:
     return lists_of(judged.held, judged.classes)
 
 
+def _behind(by_rules: pl.DataFrame) -> pl.Series:
+    """The rules behind a tier: those that fired, the one that raised it and the one that could not tell."""
+    others = pl.concat_list("raised_by", "cannot_tell_raised").list.drop_nulls()
+    return by_rules.select(pl.col("basis").list.concat(others)).to_series()
+
+
 def _not_excluded(judged: Judged, fired: pl.Series, basis: Basis) -> pl.Series:
-    """Conditions in the prediction set or named by a fired rule; every dangerous one where there is no model."""
+    """Conditions in the prediction set, suspected, or named by a fired rule; every dangerous one without a model."""
     by_rule = rule_conditions(fired, basis.rules)
-    held = _held(judged)
+    mask = judged.held.copy()
+    mask[:, list(judged.dangerous)] |= judged.suspected
+    held = lists_of(mask, judged.classes)
     if not judged.classes:
         dangerous = [condition.id for condition in basis.catalogue.conditions.values() if condition.dangerous]
         held = pl.Series([dangerous] * len(fired), dtype=pl.List(pl.String))
@@ -274,7 +286,7 @@ def _rule_status(results: RuleResults, basis: Basis) -> pl.Series:
 def _reasons(answers: pl.DataFrame, matrix: sparse.csr_array, judged: Judged, basis: Basis) -> pl.Series:
     if basis.model is None:
         return pl.Series("reasons", [[]] * answers.height, dtype=REASON)
-    return reasons(basis.model, answers, judged.probabilities, matrix=matrix, held=judged.held)
+    return reasons(basis.model, answers, judged.probabilities, judged.held, matrix=matrix)
 
 
 def possible_tiers(answers: pa.Table, basis: Basis) -> pa.Table:

@@ -1,43 +1,39 @@
-"""Training the classifier on generated records, and judging it on others.
+"""Training the classifier: one run from generated records to a classifier with all that its manifest records.
 
-Belongs here: cohorts, fit, prior correction, calibration, evaluation of one run. Does not belong here: storing the
-result (``models.model_file``), drawing records (``models.cohort``).
+Belongs here: the order of the steps and the cohorts they see. Does not belong here: the candidates and the choice
+(``models.candidates``), judging the result (``models.judging``), storing it (``models.model_file``).
 
-The classifier is one linear model over stated answers, so that every conclusion can be taken apart exactly. It is
-fitted as a correction to the naive Bayes weights of the catalogue: these enter as one score a condition, and the ridge
-penalty holds the answers' own weights near zero. What the cohort does not contradict stays as the literature has it;
-what it does, such as findings that come together, is unlearnt.
+Every cohort comes from a seed of its own, so no step judges records that another has seen. No published case and no
+clinic's record is read.
 """
 
 from __future__ import annotations
 
-import warnings
+import hashlib
 from dataclasses import dataclass
+from importlib import metadata
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from scipy import sparse
-from sklearn.calibration import CalibratedClassifierCV
-from sklearn.exceptions import ConvergenceWarning
-from sklearn.frozen import FrozenEstimator
-from sklearn.linear_model import LogisticRegression
 from threadpoolctl import threadpool_limits
 
-from models import evaluation, figures, naive_bayes
+from models import candidates, figures
+from models.candidates import RULE, Choice, Sample, draw_sample
 from models.catalogue import Catalogue, load_catalogue
-from models.cohort import Cohort, generate
+from models.conformal import class_thresholds
 from models.decision_costs import check_costs, decision_costs
-from models.evaluation import Ints
-from models.features import feature_matrix, feature_names, features
-from models.figures import Floats
+from models.differential import readings
+from models.features import features
 from models.generator_settings import generator_settings
+from models.pool import LogLinearPool
+from models.red_flags import without_red_flags
 
 TRAINING_DATA = "generated from published and judged likelihoods; no patient record"
-_PENALTY_C = 0.02
-_MOST_STEPS = 300
-_NATURAL_SHARE, _BALANCED_SHARE = 0.5, 0.4  # sizes of the later cohorts, as shares of the training cohort
-_LEAST_NATURAL = 5_000  # rare conditions have to occur in the calibration cohort of a small run too
+# Sizes of the later cohorts: as shares of the training cohort, at least so that rare conditions occur in a small run,
+# at most what brings their noise below what matters.
+_CALIBRATION, _CONFORMAL, WORLD = (0.5, 6_000, 40_000), (0.5, 2_000, 54_000), (0.1, 2_000, 8_000)
 _FIXTURE_ROWS = 20
 
 
@@ -45,100 +41,111 @@ _FIXTURE_ROWS = 20
 class TrainedModel:
     """A fitted classifier, and everything about the run that its manifest records.
 
-    ``estimator`` is a scikit-learn classifier over ``feature_matrix`` rows with ``classes`` in its ``classes_``.
+    ``estimator`` is a scikit-learn classifier over ``feature_matrix`` rows with ``classes`` in its ``classes_``;
+    ``choice`` is who else was compared; ``learning_curve`` the sizes of training cohorts with the classifier each gave.
     """
 
-    estimator: CalibratedClassifierCV
+    estimator: LogLinearPool
     classes: tuple[str, ...]
     facts: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class _Sample:
-    matrix: sparse.csr_array
-    label: Ints
+    choice: Choice
+    learning_curve: tuple[tuple[int, LogLinearPool], ...]
 
 
 def train(catalogue: Catalogue, *, n: int, seed: int) -> TrainedModel:
-    """Fit, calibrate and evaluate a classifier on ``n`` generated training records and further untouched ones.
+    """Fit the candidates on ``n`` generated records, choose one, calibrate it, set its prediction sets.
 
-    The four cohorts (training and conformal with classes in equal numbers, calibration and evaluation as often as the
-    priors say) come from seeds that share no record. The same ``n`` and ``seed`` give the same model on the same
-    libraries and kind of processor.
+    The training and conformal cohorts hold all conditions equally often, the others as often as the priors say. The
+    same ``n`` and ``seed`` give the same model on the same libraries and kind of processor.
     """
     # One thread: the order in which threads add up would otherwise show in the last digits, and grow over the steps.
     with threadpool_limits(limits=1):
         return _train(catalogue, n, seed)
 
 
+def train_and_save(folder: Path, *, n: int, seed: int) -> str:
+    """Train on the catalogue of this release, judge the model, store both in ``folder``, give the model's version."""
+    from models.judging import judge
+    from models.model_file import save_model
+
+    catalogue = load_catalogue()
+    trained = train(catalogue, n=n, seed=seed)
+    return save_model(trained, folder, catalogue, judge(trained, catalogue, n=n, seed=seed))
+
+
 def _train(catalogue: Catalogue, n: int, seed: int) -> TrainedModel:
     costs, offsets = decision_costs(), generator_settings().seeds
     check_costs(costs, catalogue)
     classes = figures.condition_ids(catalogue)
-    training = _sample(generate(catalogue, n, seed + offsets.training, balanced=True), classes)
-    base = _fit(catalogue, training, classes)
-    calibration = _sample(generate(catalogue, _natural(n), seed + offsets.calibration), classes)
-    estimator = CalibratedClassifierCV(FrozenEstimator(base), method="temperature")
-    estimator.fit(calibration.matrix, np.array(classes)[calibration.label])
-    conformal = _sample(generate(catalogue, int(n * _BALANCED_SHARE), seed + offsets.conformal, balanced=True), classes)
-    thresholds = evaluation.class_thresholds(
-        estimator.predict_proba(conformal.matrix), conformal.label, costs.conformal_miss_rate
-    )
+    dangerous = [classes.index(name) for name in costs.conditions]
+    training = draw_sample(catalogue, n, seed + offsets.training, balanced=True)
+    calibration = draw_sample(catalogue, part_of(n, _CALIBRATION), seed + offsets.calibration)
+    selection_seed = seed + offsets.selection
+    choice = candidates.choose(catalogue, training, calibration, n_world=part_of(n, WORLD), seed=selection_seed)
+    untouched = draw_sample(catalogue, part_of(n, WORLD), selection_seed + 1)
+    tried = candidates.calibrations(choice.classifier, calibration, untouched, dangerous)
+    method = candidates.best_calibration(tried)
+    estimator = choice.classifier
+    if method == "temperature":
+        estimator = estimator.tempered(candidates.temper(estimator.log_scores(calibration.matrix), calibration.label))
+    conformal = draw_sample(catalogue, part_of(n, _CONFORMAL), seed + offsets.conformal, balanced=True)
+    read = readings(estimator, conformal.matrix)
+    thresholds = class_thresholds(read.cautious, conformal.label, costs.conformal_miss_rate)
     found = {
         "n": n,
         "seed": seed,
         "training_data": TRAINING_DATA,
+        "data_digest": _digest(training),
+        "code_version": _code_version(),
         "evidence_basis": "literature",
         "catalogue_version": catalogue.version,
-        "temperature": float(1 / estimator.calibrated_classifiers_[0].calibrators[0].beta_),
+        "candidate": choice.chosen,
+        "selection_rule": RULE,
+        "calibration": {"chosen": method, "tried": tried},
+        "temperature": 1 / estimator.sharpness_,
         "conformal_thresholds": dict(zip(classes, thresholds.tolist(), strict=True)),
-        "usual_answers": _usual_answers(calibration.matrix),
-        "evaluation": _evaluate(catalogue, estimator, thresholds, classes, n, seed),
+        "usual_answers": _usual_answers(without_red_flags(calibration.matrix)),
         "fixture": _fixture(estimator, calibration.matrix),
     }
-    return TrainedModel(estimator, classes, found)
+    curve = tuple(
+        (size, candidates.fit_pools(catalogue, _fewer(training, size))[choice.chosen].tempered(estimator.sharpness_))
+        for size in (n // 16, n // 4)
+    )
+    return TrainedModel(estimator, classes, found, choice, (*curve, (n, estimator)))
 
 
-def train_and_save(folder: Path, *, n: int, seed: int) -> str:
-    """Train on the catalogue of this release, store the model in ``folder``, give its version."""
-    from models.model_file import save_model
-
-    return save_model(train(load_catalogue(), n=n, seed=seed), folder)
-
-
-def _natural(n: int) -> int:
-    return max(int(n * _NATURAL_SHARE), _LEAST_NATURAL)
+def part_of(n: int, sizes: tuple[float, int, int]) -> int:
+    """The size of a later cohort of a run with ``n`` training records, by its share, least and most."""
+    share, least, most = sizes
+    return min(max(int(n * share), least), most)
 
 
-def _sample(cohort: Cohort, classes: tuple[str, ...]) -> _Sample:
-    return _Sample(feature_matrix(cohort.records), np.searchsorted(np.array(classes), cohort.condition))
+def _fewer(sample: Sample, size: int) -> Sample:
+    """About ``size`` records with every condition equally often."""
+    each = -(-size // len(np.unique(sample.label)))
+    rows = np.sort(np.concatenate([np.flatnonzero(sample.label == c)[:each] for c in np.unique(sample.label)]))
+    return Sample(sample.matrix[rows], sample.label[rows])
 
 
-def _fit(catalogue: Catalogue, training: _Sample, classes: tuple[str, ...]) -> LogisticRegression:
-    literature = naive_bayes.answer_weights(catalogue)
-    literature -= literature.mean(axis=0)
-    scored = sparse.csr_array((training.matrix @ literature.T).astype(np.float32))
-    both = sparse.hstack([training.matrix, scored]).tocsr()
-    # No fitted intercept: a record that states nothing keeps the priors, so a blank is never read as an answer.
-    fitted = LogisticRegression(C=_PENALTY_C, max_iter=_MOST_STEPS, tol=1e-3, fit_intercept=False)
-    with warnings.catch_warnings():
-        # A fit cut short is still a fit: the evaluation on untouched records says how good it is.
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        fitted.fit(both, np.array(classes)[training.label])
-    own, on_literature = np.split(fitted.coef_.astype(np.float64), [len(feature_names())], axis=1)
-    base = LogisticRegression(C=_PENALTY_C, max_iter=_MOST_STEPS, tol=1e-3)
-    base.classes_ = fitted.classes_
-    base.coef_ = own + on_literature @ literature
-    # Classes were drawn in equal numbers; in the world they are as common as their priors say. For a logistic model
-    # that difference lies in the intercept alone (King and Zeng 2001, prior correction).
-    base.intercept_ = np.log(figures.priors(catalogue))
-    base.n_iter_ = fitted.n_iter_
-    base.n_features_in_ = len(feature_names())
-    return base
+def _digest(sample: Sample) -> str:
+    content = hashlib.sha256(np.ascontiguousarray(sample.label).tobytes())
+    for part in (sample.matrix.indptr, sample.matrix.indices):
+        content.update(np.ascontiguousarray(part).tobytes())
+    return content.hexdigest()
+
+
+def _code_version() -> str:
+    """Version of this package and a digest (12 hex digits) of the code that a model depends on."""
+    sources = sorted(Path(__file__).parent.glob("**/*.py"))
+    content = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    return f"{metadata.version('hiptriage')}+{content[:12]}"
 
 
 def _usual_answers(matrix: sparse.csr_array) -> dict[str, Any]:
-    """How often each answer is given by those who give any to its question, and the oddness few records exceed."""
+    """How often each answer is given by those who give any to its question, and the oddness few records exceed.
+
+    ``matrix``: answers that are no red flags, as ``unlike_training`` is asked about them.
+    """
     stated = np.asarray(matrix.sum(axis=0), dtype=np.float64)
     columns = [feature.column for feature in features()]
     _, question = np.unique(columns, return_inverse=True)
@@ -150,48 +157,7 @@ def _usual_answers(matrix: sparse.csr_array) -> dict[str, Any]:
     return {"oddness": np.round(oddness, 6).tolist(), "mean_oddness_limit": limit}
 
 
-def _evaluate(
-    catalogue: Catalogue,
-    estimator: CalibratedClassifierCV,
-    thresholds: Floats,
-    classes: tuple[str, ...],
-    n: int,
-    seed: int,
-) -> dict[str, Any]:
-    first = seed + generator_settings().seeds.evaluation
-    natural = _sample(generate(catalogue, _natural(n), first), classes)
-    even = _sample(generate(catalogue, int(n * _BALANCED_SHARE), first + 1, balanced=True), classes)
-    p_natural, p_even = (cast(Floats, estimator.predict_proba(sample.matrix)) for sample in (natural, even))
-    in_set = p_even >= thresholds
-    covered = in_set[np.arange(len(even.label)), even.label]
-    action: dict[str, dict[str, float]] = {}
-    for name, cost in decision_costs().conditions.items():
-        position = classes.index(name)
-        own = np.flatnonzero(even.label == position)
-        others = np.flatnonzero(natural.label != position)
-        action[name] = {
-            "raise_from": cost.raise_from,
-            "sensitivity": float((p_even[own, position] >= cost.raise_from).mean()),
-            "raised_without_it": float((p_natural[others, position] >= cost.raise_from).mean()),
-            "sensitivity_review": float((p_even[own, position] >= cost.review_from).mean()),
-        }
-    dangerous = [classes.index(name) for name in decision_costs().conditions]
-    limits = np.array([decision_costs().conditions[classes[i]].raise_from for i in dangerous])
-    harmless = ~np.isin(natural.label, dangerous)
-    raised = np.asarray((p_natural[:, dangerous] >= limits).any(axis=1))
-    return {
-        "records": len(natural.label),
-        "model": evaluation.scores(p_natural, natural.label),
-        "naive_bayes": evaluation.scores(naive_bayes.posterior(catalogue, natural.matrix), natural.label),
-        "dangerous": action,
-        "harmless_raised": float(raised[harmless].mean()),
-        "set_coverage": evaluation.share_by_class(covered, even.label, classes),
-        "set_size": float((p_natural >= thresholds).sum(axis=1).mean()),
-        "set_holds_danger": float((p_natural >= thresholds)[:, dangerous].any(axis=1).mean()),
-    }
-
-
-def _fixture(estimator: CalibratedClassifierCV, matrix: sparse.csr_array) -> list[dict[str, Any]]:
+def _fixture(estimator: LogLinearPool, matrix: sparse.csr_array) -> list[dict[str, Any]]:
     rows = matrix[:_FIXTURE_ROWS]
     expected = estimator.predict_proba(rows)
     stated = [rows.indices[start:stop].tolist() for start, stop in zip(rows.indptr, rows.indptr[1:], strict=False)]

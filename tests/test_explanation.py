@@ -7,13 +7,15 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
+from numpy.typing import NDArray
 
 from models.catalogue import load_catalogue
 from models.cohort import generate
 from models.decision_costs import decision_costs
-from models.differential import prediction_sets, probabilities
+from models.differential import probabilities
 from models.explanation import REASON, reasons
 from models.features import facts, feature_bins
+from models.figures import Floats
 from models.model_file import LockedModel, default_locked_folder, load_model
 from schemas.form import NONE_OF_THESE, questions
 
@@ -28,22 +30,28 @@ def records() -> pl.DataFrame:
     return generate(load_catalogue(), 24, 31).records
 
 
+def nothing_held(given: Floats) -> NDArray[np.bool_]:
+    return np.zeros(given.shape, dtype=np.bool_)
+
+
 def blanked(record: pl.DataFrame, column: str) -> pl.DataFrame:
     """The record without the fact that ``column`` states, whichever columns carry it."""
     leading = next((key for key, members in facts().items() if column in members), column)
     carriers = {column, *facts().get(leading, ())}
     carriers |= {choice for choice, same in feature_bins().same_as_box.items() if leading in same.values()}
-    none = f"{questions()[column].box_group}__{NONE_OF_THESE}"
-    if none in questions() and record[none].any():
-        others = [c for c, q in questions().items() if q.box_group == questions()[column].box_group and c != none]
-        record = record.with_columns(pl.col(box).fill_null(False) for box in others)
-        carriers.add(none)
+    for carrier in sorted(carriers):
+        # "None of these" states the fact too: say its other boxes singly and blank it.
+        none = f"{questions()[carrier].box_group}__{NONE_OF_THESE}"
+        if none in questions() and record[none].any():
+            others = [c for c, q in questions().items() if q.box_group == questions()[carrier].box_group and c != none]
+            record = record.with_columns(pl.col(box).fill_null(False) for box in others)
+            carriers.add(none)
     return record.with_columns(pl.lit(None, dtype=record[name].dtype).alias(name) for name in carriers)
 
 
 def test_blanking_a_finding_moves_the_log_odds_by_its_weight(locked: LockedModel, records: pl.DataFrame) -> None:
     given = probabilities(locked, records)
-    told = reasons(locked, records, given)
+    told = reasons(locked, records, given, nothing_held(given))
     listed: list[tuple[int, dict[str, Any]]] = []
     without: list[pl.DataFrame] = []
     for number in range(records.height):
@@ -66,9 +74,9 @@ def test_blanking_a_finding_moves_the_log_odds_by_its_weight(locked: LockedModel
 
 def test_the_likeliest_and_the_dangerous_not_excluded_are_explained(locked: LockedModel, records: pl.DataFrame) -> None:
     given = probabilities(locked, records)
-    told = reasons(locked, records, given)
+    held = given >= locked.set_thresholds
+    told = reasons(locked, records, given, held)
     assert told.dtype == REASON
-    held = prediction_sets(locked, given)
     names = np.array(locked.classes)
     for number in range(records.height):
         listed = told[number].to_list()
@@ -104,21 +112,26 @@ def test_a_finding_is_told_as_the_record_states_it(
     locked: LockedModel, answers: dict[str, list[object]], expected: tuple[str, str]
 ) -> None:
     record = pl.DataFrame(answers)
-    told = reasons(locked, record, probabilities(locked, record))[0].to_list()
+    given = probabilities(locked, record)
+    told = reasons(locked, record, given, nothing_held(given))[0].to_list()
     assert {(reason["column"], reason["answer"]) for reason in told} == {expected}
 
 
 def test_a_record_that_states_nothing_has_no_reasons(locked: LockedModel) -> None:
     empty = pl.DataFrame({"record_id": ["a", "b"]})
-    assert reasons(locked, empty, probabilities(locked, empty)).to_list() == [[], []]
-    none = empty.clear()
-    assert reasons(locked, none, np.empty((0, len(locked.classes)))).to_list() == []
+    given = probabilities(locked, empty)
+    assert reasons(locked, empty, given, nothing_held(given)).to_list() == [[], []]
+    nobody = np.empty((0, len(locked.classes)))
+    assert reasons(locked, empty.clear(), nobody, nothing_held(nobody)).to_list() == []
 
 
 def test_a_batch_is_explained_as_its_records_are_one_by_one(locked: LockedModel, records: pl.DataFrame) -> None:
-    together = reasons(locked, records, probabilities(locked, records)).to_list()
+    given = probabilities(locked, records)
+    held = given >= locked.set_thresholds
+    together = reasons(locked, records, given, held).to_list()
     for number in (0, 17, 23):
-        alone = reasons(locked, records[number], probabilities(locked, records[number]))[0].to_list()
+        one = slice(number, number + 1)
+        alone = reasons(locked, records[number], given[one], held[one])[0].to_list()
         assert [(r["column"], r["condition"]) for r in alone] == [
             (r["column"], r["condition"]) for r in together[number]
         ]

@@ -25,12 +25,15 @@ def judged(probable: dict[str, float], *, thin: bool = False, unlike: bool = Fal
     """What a model that is this sure would say of one record; the rest of the probability is hip osteoarthritis's."""
     given = np.array([[probable.get(name, 0.0) for name in CLASSES]])
     given[0, CLASSES.index("osteoarthritis")] += 1 - given.sum()
+    held, danger = given >= given.max(), given[:, list(DANGEROUS)]
+    review_from = np.array([basis().costs.conditions[CLASSES[place]].review_from for place in DANGEROUS])
     return Judged(
         classes=CLASSES,
         probabilities=given,
-        held=given >= given.max(),
+        held=held,
         dangerous=DANGEROUS,
-        danger=given[:, list(DANGEROUS)],
+        danger=danger,
+        suspected=held[:, list(DANGEROUS)] | (danger >= review_from),
         plain=given.argmax(axis=1),
         too_thin=np.array([thin]),
         unlike=np.array([unlike]),
@@ -77,7 +80,7 @@ TOLD: list[tuple[str, dict[str, Any], dict[str, float], str, str, str]] = [
         "default, unnamed",
         ADULT,
         {"not_in_catalogue": 0.9},
-        "routine",
+        "soon",
         "model",
         "No red flag fired; most likely another cause, not in the catalogue.",
     ),
@@ -201,7 +204,7 @@ REVIEW: list[tuple[dict[str, Any], dict[str, Any], dict[str, float], str | None]
     (
         ADULT,
         {"thin": True},
-        {"septic_arthritis": 0.01, "femoral_neck_stress_fracture": 0.03},
+        {"septic_arthritis": 0.015, "femoral_neck_stress_fracture": 0.04},
         "too few answers to judge; cannot exclude femoral neck stress fracture or septic arthritis of the hip",
     ),
 ]

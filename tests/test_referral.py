@@ -337,7 +337,8 @@ def test_danger_rises_along_every_ladder() -> None:
 
     def read(changed: pl.DataFrame) -> np.ndarray:
         matrix = feature_matrix(changed)
-        return danger(model, matrix, probabilities(model, changed, matrix), places)
+        without = np.log(probabilities(model, changed, without_red_flags(matrix)))
+        return danger(model.estimator.answer_weights(), matrix, without, places)
 
     for column in ("systemic__fever", "night_pain", "history__cancer", "exam__hop", "neuro__leg_weakness"):
         group = f"{column.partition('__')[0]}__none_of_these"
