@@ -9,9 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, field, fields
 from importlib import resources
 from pathlib import Path
 
@@ -54,7 +54,8 @@ class Publication:
     """What a snapshot says about itself: versions in force, what the model learned from, and a banner if one is due.
 
     ``evidence_basis``: ``literature`` or ``literature+outcomes(n)``. ``training``: one sentence on what trained the
-    model. ``banner``: a sentence to show above everything (model suspended or refused), else None.
+    model. ``banner``: a sentence to show above everything (model suspended or refused), else None. ``safety_net``: by
+    tier, what a record says that its history lifts to that tier; ``publish`` refuses where it is needed and missing.
     """
 
     code_version: str
@@ -66,6 +67,7 @@ class Publication:
     training: str
     banner: str | None = None
     conditions: tuple[PublishedCondition, ...] = ()
+    safety_net: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     @property
     def versions(self) -> dict[str, str]:
@@ -144,6 +146,11 @@ def assemble(cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings
         "in_force (model_version VARCHAR, catalogue_version VARCHAR, rules_version VARCHAR, contract_version VARCHAR)",
         [(about.model_version, about.catalogue_version, about.rules_version, about.contract_version)],
     )
+    _temporary(
+        cursor,
+        "tier_safety_net (tier VARCHAR, safety_net VARCHAR[])",
+        [(tier, list(sentences)) for tier, sentences in about.safety_net.items() if sentences],
+    )
     cursor.execute("CREATE OR REPLACE TEMP VIEW changed_clinic AS SELECT clinic_id FROM clinic_setting")
     cursor.execute(_sql("published.sql"))
     unscored = cursor.execute(
@@ -154,6 +161,16 @@ def assemble(cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings
         raise WarehouseRefused(
             f"{unscored[0] if unscored else '?'} records have no score in their current version; nothing was published"
         )
+
+
+def check_safety_nets(cursor: duckdb.DuckDBPyConnection) -> None:
+    """After ``assemble``: every lifted record has the safety net of its published tier, else WarehouseRefused."""
+    missing = cursor.execute(
+        "SELECT DISTINCT tier FROM record_clock ANTI JOIN tier_safety_net USING (tier) WHERE is_lifted ORDER BY tier"
+    ).fetchall()
+    if missing:
+        named = ", ".join(tier for (tier,) in missing)
+        raise WarehouseRefused(f"there is no safety net for tier {named}; nothing was published")
 
 
 def _temporary(cursor: duckdb.DuckDBPyConnection, declared: str, rows: list[tuple[object, ...]]) -> None:

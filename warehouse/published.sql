@@ -1,7 +1,7 @@
 -- The tables of a snapshot, assembled from the warehouse for the clinics in changed_clinic.
--- Read by warehouse/publication.py, which first fills the temporary tables tier_order, clinic_setting, in_force,
--- unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history and
--- published_lineage, each with a clinic_id.
+-- Read by warehouse/publication.py, which first fills the temporary tables tier_order, tier_safety_net, clinic_setting,
+-- in_force, unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history
+-- and published_lineage, each with a clinic_id.
 -- A table of clinicians' decisions will join at published_referrals (status, decided_*, effective_tier).
 
 -- One score a version of a record: by the versions in force where there is one, else the newest.
@@ -130,6 +130,8 @@ LEFT JOIN linked_record l USING (clinic_id, record_id)
 LEFT JOIN earlier_flag f USING (clinic_id, record_id)
 LEFT JOIN earlier_record e USING (clinic_id, record_id);
 
+-- A lifted row says what its published tier says: the wait it names is that of the tier, and a person looks before it
+-- goes where its answers alone would have sent it.
 CREATE OR REPLACE TEMP VIEW published_referrals AS
 SELECT
     a.clinic_id, a.record_id, a.patient_key, s.data_kind,
@@ -141,10 +143,13 @@ SELECT
     if(a.is_lifted, concat('never below ', a.tier, ': ', a.review_reason, '; before that: ', s.tier_reason), s.tier_reason)
         AS tier_reason,
     if(a.is_lifted, greatest(s.priority_score, a.score_from), s.priority_score) AS priority_score,
-    a.see_by, s.ask_by, s.destination, s.first_imaging,
+    a.see_by, s.ask_by,
+    if(a.is_lifted, concat_ws('; ', 'a clinician of the clinic looks first', nullif(s.destination, '')), s.destination)
+        AS destination,
+    s.first_imaging,
     s.red_flags, s.rule_status, a.earlier_red_flags,
     s.questions_to_ask, s.differential, s.prediction_set, s.contributing_factors, s.reasons,
-    s.until_seen, s.self_care, s.safety_net,
+    s.until_seen, s.self_care, if(a.is_lifted, n.safety_net, s.safety_net) AS safety_net,
     coalesce(s.needs_review, false) OR a.review_reason IS NOT NULL AS needs_review,
     nullif(concat_ws('; ', nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
     'open' AS status,
@@ -155,7 +160,8 @@ SELECT
     s.has_notes, s.evidence_basis, s.model_version, s.catalogue_version, s.rules_version, s.contract_version,
     s.intake_hash
 FROM record_added a
-JOIN referral_score s ON s.rowid = a.score_row;
+JOIN referral_score s ON s.rowid = a.score_row
+LEFT JOIN tier_safety_net n ON n.tier = if(a.is_lifted, a.tier, NULL);
 
 CREATE OR REPLACE TEMP VIEW published_history AS
 SELECT clinic_id, record_id, submitted_at, scored_at, tier, tier_basis, priority_score, model_version,

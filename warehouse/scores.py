@@ -18,6 +18,7 @@ from schemas.form import answer_columns
 from schemas.records import answer_schema, record_schema
 from schemas.referral import scored_schema
 from warehouse.home import Home
+from warehouse.model_history import waiting_change
 from warehouse.sources import waiting_batches
 from warehouse.store import opened
 
@@ -34,13 +35,15 @@ class Versions:
     contract_version: str
 
 
+_BY_THESE = (
+    "model_version = $model_version AND catalogue_version = $catalogue_version "
+    "AND rules_version = $rules_version AND contract_version = $contract_version"
+)
 # A version waits if it never had a score, or if it is current and these versions have not scored it.
-_WAITING = """
+_WAITING = f"""
 FROM intake_version AS v
 ANTI JOIN (
-    SELECT clinic_id, record_id, intake_hash FROM referral_score
-    WHERE model_version = $model_version AND catalogue_version = $catalogue_version
-      AND rules_version = $rules_version AND contract_version = $contract_version
+    SELECT clinic_id, record_id, intake_hash FROM referral_score WHERE {_BY_THESE}
 ) AS scored USING (clinic_id, record_id, intake_hash)
 WHERE v.version_rank = 1 OR NOT EXISTS (
     SELECT 1 FROM referral_score s
@@ -51,22 +54,32 @@ WHERE v.version_rank = 1 OR NOT EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """What a run would have to do: batches to load, record versions to score, and when the warehouse last changed."""
+    """What a run would have to do: batches to load, record versions to score, and when the warehouse last changed.
+
+    ``change_waits``: the model in force was changed and no snapshot holds that yet.
+    """
 
     batch_ids: list[str]
     unscored: int
     changed_at: datetime | None
+    change_waits: bool
 
 
 def outstanding(home: Home, versions: Versions) -> Outstanding:
-    """Look at what waits. A snapshot older than ``changed_at`` does not hold everything that was loaded and scored."""
+    """Look at what waits. A snapshot older than ``changed_at`` does not hold everything that was loaded and scored.
+
+    Scores by other versions do not count: after a rollback the scores of the model that was left are no news.
+    """
     with opened(home, "look at what waits") as connection:
         ((unscored,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
         ((changed_at,),) = connection.execute(
             "SELECT max(moment) FROM (SELECT max(happened_at) AS moment FROM intake_ledger "
-            "UNION ALL SELECT max(scored_at) FROM referral_score)"
+            f"UNION ALL SELECT max(scored_at) FROM referral_score WHERE {_BY_THESE})",
+            _bound(versions),
         ).fetchall()
-        return Outstanding(waiting_batches(connection), int(unscored), changed_at)
+        return Outstanding(
+            waiting_batches(connection), int(unscored), changed_at, waiting_change(connection) is not None
+        )
 
 
 def next_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions) -> Iterator[tuple[pa.Table, pa.Table]]:

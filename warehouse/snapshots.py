@@ -13,6 +13,7 @@ import json
 import os
 import secrets
 import shutil
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -24,10 +25,14 @@ from warehouse import clinic_files, publication, quarantine_copy
 from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.publication import ClinicContent, Publication
-from warehouse.snapshot_reading import FORMAT, POINTER, UNASSIGNED, SnapshotMissing, current_snapshot
-from warehouse.store import WarehouseRefused
+from warehouse.snapshot_reading import FORMAT, POINTER, UNASSIGNED, SnapshotMissing, current_snapshot, read_manifest
+from warehouse.store import WarehouseRefused, opened
 
 HALF = ".half-"  # a folder or file that is being made or being removed
+
+
+class NotReinstated(Exception):
+    """An earlier snapshot cannot become the current one again; the message is one clause that says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +85,37 @@ def publish(home: Home, *, about: Publication) -> Published:
     )
 
 
+def reinstate(home: Home, snapshot_id: str, versions: Mapping[str, str]) -> None:
+    """Make an earlier snapshot the current one again.
+
+    ``versions``: what it must have been made by, names as in ``Publication.versions``. Raises NotReinstated, and
+    leaves the current one, where it is not whole, was made by other versions, or anything was taken in since: records
+    and decisions come in as files, and each file that is loaded leaves a row in the ledger. Raises WarehouseBusy too.
+    """
+    with holding(home, publication.PURPOSE):
+        try:
+            manifest = read_manifest(home.snapshots / snapshot_id)
+        except SnapshotMissing:
+            raise NotReinstated("the table published before is no longer kept") from None
+        entries = [*(entry["files"] for entry in manifest["clinics"].values()), manifest["group"]]
+        for name, facts in (item for files in entries for item in files.items()):
+            file = home.snapshots / snapshot_id / name
+            if not file.is_file() or file.stat().st_size != facts["bytes"]:
+                raise NotReinstated("the table published before is not whole any more")
+        if any(manifest["versions"].get(name) != version for name, version in versions.items()):
+            raise NotReinstated("the program or its knowledge changed since the table before was published")
+        with opened(home, publication.PURPOSE) as connection:
+            taken_in = connection.execute(
+                "SELECT coalesce(max(happened_at) > ?, false), (SELECT count(*) FROM intake_current) "
+                "FROM intake_ledger",
+                [datetime.fromisoformat(manifest["published_at"])],
+            ).fetchone()
+        held = sum(entry["rows"]["referrals"] for entry in manifest["clinics"].values())
+        if taken_in != (False, held):
+            raise NotReinstated("new forms came in since the table before was published")
+        _swap_pointer(home, snapshot_id)
+
+
 def _build(home: Home, half: Path, about: Publication) -> dict[str, Any]:
     """All files of the snapshot but its manifest, in the half-made folder; gives the manifest's content."""
     settings = home.settings()
@@ -90,6 +126,7 @@ def _build(home: Home, half: Path, about: Publication) -> dict[str, Any]:
         changed = [clinic for clinic, entry in entries.items() if entry is None]
         if changed:
             publication.assemble(cursor, changed, settings, about)
+            publication.check_safety_nets(cursor)
         for clinic in changed:
             entries[clinic] = _write(cursor, clinic, contents[clinic], half, about)
         group = clinic_files.write_group(

@@ -21,7 +21,7 @@ from schemas.referral import scored_schema
 from warehouse.home import Home
 from warehouse.lock import holding
 
-WAREHOUSE_VERSION = 1
+WAREHOUSE_VERSION = 2  # 1 had no history of which model was in force
 
 
 class WarehouseRefused(Exception):
@@ -105,10 +105,11 @@ def _ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
             )
         if version == (WAREHOUSE_VERSION,):
             return
+    # An older warehouse gets the tables it lacks; what it holds stays as it is.
     connection.execute(resources.files("warehouse").joinpath("tables.sql").read_text("utf-8"))
     arrived = "batch_id VARCHAR NOT NULL, record_number BIGINT NOT NULL"
-    connection.execute(f"CREATE TABLE intake_valid ({arrived}, {column_list(record_schema())})")
-    connection.execute(f"CREATE TABLE intake_unread ({arrived}, {column_list(answer_schema())})")
-    connection.execute(f"CREATE TABLE referral_score ({column_list(scored_schema())})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS intake_valid ({arrived}, {column_list(record_schema())})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS intake_unread ({arrived}, {column_list(answer_schema())})")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS referral_score ({column_list(scored_schema())})")
     connection.execute(resources.files("warehouse").joinpath("views.sql").read_text("utf-8"))
     connection.execute("INSERT INTO warehouse_version VALUES (?)", [WAREHOUSE_VERSION])

@@ -73,3 +73,26 @@ CREATE TABLE IF NOT EXISTS unread_form (
     possible_red_flags VARCHAR[] NOT NULL,
     rules_version VARCHAR NOT NULL
 );
+
+-- Who changed which model is in force, append-only, entered before the change itself (warehouse/model_history.py).
+CREATE TABLE IF NOT EXISTS model_change (
+    change_number INTEGER PRIMARY KEY,
+    kind VARCHAR NOT NULL,                -- promote | rollback | suspend | resume
+    happened_at TIMESTAMPTZ NOT NULL,
+    by_name VARCHAR NOT NULL,
+    second_name VARCHAR,                  -- of a promotion only
+    reason VARCHAR NOT NULL,
+    from_version VARCHAR NOT NULL,
+    from_suspended BOOLEAN NOT NULL,
+    to_version VARCHAR NOT NULL,
+    to_suspended BOOLEAN NOT NULL,
+    snapshot_before VARCHAR,
+    gates VARCHAR NOT NULL                -- what a promotion was let through on, as JSON; [] for the others
+);
+
+-- The first snapshot that holds a change, append-only; a change without a row here waits to be published.
+CREATE TABLE IF NOT EXISTS model_change_published (
+    change_number INTEGER PRIMARY KEY,
+    snapshot_after VARCHAR NOT NULL,
+    published_at TIMESTAMPTZ NOT NULL
+);

@@ -6,10 +6,9 @@ from importlib import metadata
 
 import click
 
-from models.basis import load_basis
 from models.knowledge_files import KnowledgeError
 from pipelines.instance import INSTANCE_SETTINGS
-from pipelines.model_in_force import model_folder
+from pipelines.model_in_force import basis_in_force
 from pipelines.outcomes import REFUSED, Ended, plain_ends
 from warehouse.checkup import Finding, check_home
 from warehouse.home import Home
@@ -39,7 +38,7 @@ def _program() -> Iterator[Finding]:
 
 def _knowledge(home: Home) -> Iterator[Finding]:
     try:
-        basis = load_basis(model_folder(home))
+        basis = basis_in_force(home)
     except KnowledgeError as error:
         yield Finding("wrong", f"knowledge cannot be used: {error}")
         return

@@ -1,110 +1,122 @@
-"""``hiptriage model``: which model versions there are, and what each says about itself.
+"""``hiptriage model``: which model versions there are, what each says about itself, training another, the history.
 
-Reads manifests as JSON only; nothing here loads a model.
+Belongs here: what only looks, and training. Does not belong here: changing which version is in force
+(``pipelines.commands.model_changes``). Nothing here loads a model.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass
-from importlib import resources
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines.commands.model_changes import plain_model_ends, promote, resume, rollback, suspend
 from pipelines.console import visible
 from pipelines.instance import use_instance_of
-from pipelines.outcomes import REFUSED, UNEXPECTED, USAGE, Ended, plain_ends
+from pipelines.model_store import ModelVersion, find, versions
+from pipelines.outcomes import REFUSED, UNEXPECTED, USAGE, Ended
 from warehouse.home import Home
+
+if TYPE_CHECKING:
+    from warehouse.model_history import Change
 
 # Long tables of the manifest, of use to the program and not to a reader.
 _NOT_SHOWN = ("classes", "conformal_thresholds", "fixture", "usual_answers", "raise_thresholds")
-
-
-@dataclass(frozen=True)
-class ModelVersion:
-    """One stored version: what its manifest says, whether it came with the release, and whether it is in force."""
-
-    manifest: dict[str, Any]
-    folder: Path
-    locked: bool
-    in_force: bool
-
-    @property
-    def version(self) -> str:
-        """The version that scores carry."""
-        return str(self.manifest.get("model_version", self.folder.name))
+REPORT = "report.html"
 
 
 @click.group()
 def model() -> None:
-    """Model versions with their evaluation."""
+    """Model versions with their evaluation, and which one is in force."""
+
+
+for command in (promote, rollback, suspend, resume):
+    model.add_command(command)
 
 
 @model.command("list")
 def list_() -> None:
-    """Every version, the one in force marked with *."""
-    with plain_ends():
-        for version in versions(Home.from_environment()):
-            mark = "*" if version.in_force else " "
+    """Every version with its log loss; * marks the one in force, ! the one that is suspended."""
+    with plain_model_ends():
+        found = versions(Home.from_environment())
+        for version in found:
+            mark = {"in force": "*", "suspended": "!"}.get(version.state, " ")
             origin = "came with this release" if version.locked else "trained here"
             basis = version.manifest.get("evidence_basis", "not stated")
             trained = version.manifest.get("training_data", "not stated")
-            click.echo(f"{mark} {version.version}  {origin}; evidence: {basis}; trained on: {trained}")
+            click.echo(
+                f"{mark} {version.version}  {_how_well(version.manifest)}; {origin}; evidence: {basis}; "
+                f"trained on: {visible(str(trained))}"
+            )
+        for version in found:
+            if version.state == "suspended":
+                click.echo(f"model {version.version} is SUSPENDED: rules alone decide until hiptriage model resume")
+
+
+def _how_well(manifest: Mapping[str, Any]) -> str:
+    """Log loss with its n, and on how many records the model learnt; says so where a manifest leaves them out."""
+    try:
+        judged = manifest["evaluation"]
+        return (
+            f"log loss {judged['model']['log_loss']:.4f} on {judged['records']:,} records; "
+            f"learnt from n = {manifest['n']:,}"
+        )
+    except (KeyError, TypeError, ValueError):
+        return "log loss not stated"
 
 
 @model.command()
 @click.argument("version", required=False)
-def show(version: str | None) -> None:
+@click.option("--report", is_flag=True, help="Only say where the evaluation report lies.")
+def show(version: str | None, report: bool) -> None:
     """What a version says about itself: training, evaluation, libraries. [default: the one in force]"""
-    with plain_ends():
-        found = [
-            one for one in versions(Home.from_environment()) if one.version == version or (not version and one.in_force)
-        ]
-        if not found:
-            raise Ended(USAGE, "there is no such model version: see hiptriage model list")
-        one = found[0]
-        click.echo(f"{one.version}{' (in force)' if one.in_force else ''}")
+    with plain_model_ends():
+        home = Home.from_environment()
+        one = find(home, version)
+        if report:
+            click.echo(_report(home, one))
+            return
+        click.echo(f"{one.version}{f' ({one.state})' if one.state else ''}")
         for name, value in one.manifest.items():
             if name not in _NOT_SHOWN:
                 click.echo(f"{name}: {_told(value)}")
+        if (one.folder / REPORT).is_file():
+            click.echo(f"report: {_report(home, one)}")
         card = one.folder / "card.md"
         if card.is_file():
             click.echo(f"\n{card.read_text('utf-8')}")
 
 
-def versions(home: Home) -> Iterator[ModelVersion]:
-    """The locked model of the release first, then those of this home, oldest name first.
-
-    The pointer ``current`` in the home's models folder names the version in force; without it the locked one is.
-    Raises Ended where a manifest cannot be read or the pointer names no version.
-    """
-    pointer = home.models / "current"
-    pointed = pointer.read_text("utf-8").strip() if pointer.is_file() else None
-    locked = Path(str(resources.files("models"))) / "locked"
-    folders = sorted(file.parent for file in home.models.glob("*/manifest.json"))
-    if pointed and pointed not in [folder.name for folder in folders]:
-        raise Ended(REFUSED, "the pointer to the model in force names no version: rules alone decide until it does")
-    if (locked / "manifest.json").is_file():
-        yield ModelVersion(_manifest(locked), locked, locked=True, in_force=pointed is None)
-    for folder in folders:
-        yield ModelVersion(_manifest(folder), folder, locked=False, in_force=folder.name == pointed)
-
-
-def _manifest(folder: Path) -> dict[str, Any]:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text("utf-8"))
-    except (OSError, ValueError):
-        raise Ended(
-            REFUSED, "the manifest of a model cannot be read; rules alone decide where it is in force"
-        ) from None
-    if not isinstance(manifest, dict):
-        raise Ended(REFUSED, "the manifest of a model is not what it should be")
-    return manifest
+def _report(home: Home, version: ModelVersion) -> str:
+    """Path of the report from the home where it lies inside, whole where it came with the release."""
+    file = version.folder / REPORT
+    if not file.is_file():
+        raise Ended(USAGE, f"model {version.version} has no evaluation report")
+    return str(file.relative_to(home.root) if file.is_relative_to(home.root) else file)
 
 
 def _told(value: Any) -> str:
     return visible(value) if isinstance(value, str) else json.dumps(value, indent=1, ensure_ascii=False)
+
+
+@model.command()
+def history() -> None:
+    """Every change of the model in force: when, what, who, why, and the tables before and after."""
+    with plain_model_ends():
+        home = Home.from_environment()
+        from warehouse import model_history  # pyarrow takes a while to import
+
+        for change in model_history.changes(home) if home.warehouse.exists() else []:
+            click.echo(_change_told(change))
+
+
+def _change_told(change: "Change") -> str:
+    who = " and ".join(visible(name) for name in (change.by, change.second) if name)
+    return (
+        f"{change.happened_at:%Y-%m-%d %H:%M} UTC  {change.kind} from {change.before} to {change.after} by {who}: "
+        f"{visible(change.reason)}; table {change.snapshot_before or 'none'} before, "
+        f"{change.snapshot_after or 'not published'} after"
+    )
 
 
 @model.command()
@@ -115,7 +127,7 @@ def train(records: int | None, seed: int | None) -> None:
 
     With the default figures it reproduces the model of this release.
     """
-    with plain_ends():
+    with plain_model_ends():
         home = Home.from_environment()
         folder = use_instance_of(home)
         from pipelines.materialise import RunFailed

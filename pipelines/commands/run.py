@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from warehouse import landing, ledger, scores
 from warehouse.home import DataKind, Home
 from warehouse.ledger import Reconciled
 from warehouse.lock import holding
+from warehouse.scores import Versions
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
 from warehouse.sources import register
 
@@ -83,8 +85,10 @@ def process(home: Home) -> list[Reconciled]:
 
     Does not start Dagster where nothing waits and the current snapshot holds everything and is fresh.
     """
-    work = scores.outstanding(home, versions_in_force(home))
-    if not work.batch_ids and not work.unscored and _is_published(home, work.changed_at):
+    versions = versions_in_force(home)
+    work = scores.outstanding(home, versions)
+    waits = work.batch_ids or work.unscored or work.change_waits
+    if not waits and _is_published(home, versions, work.changed_at):
         return []
     folder = use_instance_of(home)
     click.echo(f"materialising {len(work.batch_ids)} new batches with Dagster ...", err=True)
@@ -97,14 +101,16 @@ def process(home: Home) -> list[Reconciled]:
     return [counts for batch_id in work.batch_ids if (counts := ledger.counts_of(home, batch_id))]
 
 
-def _is_published(home: Home, changed_at: datetime | None) -> bool:
-    """Whether the current snapshot was made after the last change, and is not stale.
+def _is_published(home: Home, versions: Versions, changed_at: datetime | None) -> bool:
+    """Whether the current snapshot was made by these versions and after the last change, and is not stale.
 
     A run that was killed after scoring and before publishing leaves a change that no snapshot holds.
     """
     try:
         snapshot = current_snapshot(home)
     except SnapshotMissing:
+        return False
+    if any(snapshot.versions[name] != version for name, version in asdict(versions).items()):
         return False
     return not snapshot.stale and (changed_at is None or changed_at < snapshot.published_at)
 

@@ -5,10 +5,11 @@ from importlib import metadata
 
 import dagster as dg
 
-from models.basis import LITERATURE, Basis, load_basis
+from models.basis import LITERATURE, Basis
 from pipelines.failures import without_patient_values
-from pipelines.model_in_force import model_folder
+from pipelines.model_in_force import basis_in_force, settle
 from schemas.contract import contract_version
+from warehouse import model_history
 from warehouse.home import Home
 from warehouse.publication import Publication, PublishedCondition
 from warehouse.snapshots import publish
@@ -24,7 +25,9 @@ def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """An immutable folder of referral tables, one file a clinic, that readers open without ever meeting a writer."""
     with without_patient_values("publication"):
         home = Home.from_environment()
-        published = publish(home, about=_about(load_basis(model_folder(home))))
+        settle(home)  # also where this asset is materialised alone: a change is not published before it is made
+        published = publish(home, about=_about(basis_in_force(home)))
+        model_history.enter_published(home, published.snapshot_id)
         context.log.info(f"snapshot {published.snapshot_id}: {published.referrals} referrals published")
     return dg.MaterializeResult(
         metadata={
@@ -49,6 +52,7 @@ def _about(basis: Basis) -> Publication:
         training=basis.training_statement,
         banner=basis.banner,
         conditions=_conditions(basis),
+        safety_net=dict(basis.advice.safety_net),
     )
 
 

@@ -5,11 +5,9 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from models.basis import load_basis
 from models.referral import possible_tiers, referral_rows
 from pipelines.failures import without_patient_values
-from pipelines.model_in_force import model_folder
-from schemas.contract import contract_version
+from pipelines.model_in_force import basis_in_force, settle, versions_of
 from warehouse import scores
 from warehouse.home import Home
 from warehouse.store import opened
@@ -20,7 +18,7 @@ def unread_forms(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Refused records with the tier that their readable cells may mean, so that nobody is lost in quarantine."""
     with without_patient_values("unread forms"):
         home = Home.from_environment()
-        basis = load_basis(model_folder(home))
+        basis = basis_in_force(home)
         with opened(home, "look at refused records") as connection:
             refused = scores.unread_records(connection, basis.rules.version)
             forms = possible_tiers(refused, basis)
@@ -45,7 +43,9 @@ def unread_forms(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
 def model_in_force() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """The model that scores: the one this home has put in force, else the one that came with the release."""
     with without_patient_values("model"):
-        basis = load_basis(model_folder(Home.from_environment()))
+        home = Home.from_environment()
+        settle(home)
+        basis = basis_in_force(home)
     yield dg.MaterializeResult(metadata={"model version": basis.model_version, "trained on": basis.training_statement})
     yield dg.AssetCheckResult(
         check_name="usable",
@@ -65,10 +65,8 @@ def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """One score for each record version and each set of versions of model, catalogue, rules and contract."""
     with without_patient_values("scoring"):
         home = Home.from_environment()
-        basis = load_basis(model_folder(home))
-        versions = scores.Versions(
-            basis.model_version, basis.catalogue_version, basis.rules.version, contract_version()
-        )
+        basis = basis_in_force(home)
+        versions = versions_of(basis)
         scored = 0
         with opened(home, "score records") as connection:
             for records, for_rules in scores.next_unscored(connection, versions):
