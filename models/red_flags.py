@@ -27,6 +27,9 @@ from models.knowledge_files import KNOWLEDGE, read_yaml
 from models.pool import Part
 from schemas.form import questions
 
+_CHUNK = 1024  # records read at once: small enough for the processor's cache
+Witness = tuple[list[int], list[Floats], bool]  # features, their changes, whether they count as one
+
 _OTHERS = 0.5  # how much a further finding of a linked group counts beside its strongest
 
 
@@ -109,9 +112,16 @@ def danger(weights: Floats, matrix: sparse.csr_array, without: Floats, places: l
     limps, with an aid, not at all. Findings of one linked group are no independent witnesses: the strongest counts in
     full, the others by half (judgement).
     """
+    witnesses = _witnesses(weights, places)
+    chunks = [slice(start, start + _CHUNK) for start in range(0, matrix.shape[0], _CHUNK)]
+    read = [_danger(witnesses, matrix[rows], without[rows], places) for rows in chunks]
+    return np.concatenate(read) if read else np.empty((0, len(places)))
+
+
+def _danger(witnesses: list[Witness], matrix: sparse.csr_array, without: Floats, places: list[int]) -> Floats:
     stated = sparse.csc_array(matrix)
     margins = without[:, None, :] - without[:, places, None]
-    for numbers, changes, together in _witnesses(weights, places):
+    for numbers, changes, together in witnesses:
         strongest = np.zeros_like(margins) if together else None
         for number, change in zip(numbers, changes, strict=True):
             rows = stated.indices[stated.indptr[number] : stated.indptr[number + 1]]
@@ -126,7 +136,7 @@ def danger(weights: Floats, matrix: sparse.csr_array, without: Floats, places: l
     return cast(Floats, 1 / np.exp(margins).sum(axis=2))
 
 
-def _witnesses(weights: Floats, places: list[int]) -> list[tuple[list[int], list[Floats], bool]]:
+def _witnesses(weights: Floats, places: list[int]) -> list[Witness]:
     """Red-flag features with what each adds to the log-odds of every class against each of ``places``.
 
     Features that count as one witness come together: those of one linked group that reassure, or that worry.
