@@ -74,7 +74,7 @@ def _waits(records: pl.DataFrame, results: RuleResults, rule: Rule, tier: pl.Ser
         return None
     why = f"settles the {str(rule.tier).replace('_', '-')} rule: {rule_in_a_sentence(rule.text)}"
     waiting = pl.DataFrame({"row": rows, "column": results.missing[rule.id].gather(rows)})
-    person = records[rows].select("record_id", "sex", "age_years").with_columns(pl.Series("row", rows))
+    person = records[rows].select("sex", "age_years").with_columns(pl.Series("row", rows))
     limited = [column for column in sorted(set(waiting["column"].explode().drop_nulls())) if is_limited(column)]
     nobody = pl.DataFrame(schema={"row": pl.UInt32, "column": pl.String})
     not_for = [person.filter(~applies(column)).select("row", column=pl.lit(column)) for column in limited]

@@ -25,9 +25,9 @@ from models.catalogue_types import (
     Provenance,
     Subgroup,
 )
+from models.knowledge_files import KNOWLEDGE
 
 __all__ = [
-    "KNOWLEDGE",
     "Article",
     "Catalogue",
     "CatalogueError",
@@ -40,8 +40,6 @@ __all__ = [
     "Subgroup",
     "load_catalogue",
 ]
-
-KNOWLEDGE = Path(__file__).with_name("knowledge")
 
 
 def load_catalogue(folder: Path | None = None) -> Catalogue:
@@ -95,7 +93,8 @@ def _condition(file: files.ConditionFile, total_weight: float) -> Condition:
         codes=MappingProxyType({str(system): code for system, code in file.codes.items()}),
         conflicts=tuple(file.conflicts),
         subgroups=tuple(
-            Subgroup(row.id, row.name, _prior(row.share, 1.0), _likelihoods(row.likelihoods)) for row in file.subgroups
+            Subgroup(id=row.id, name=row.name, share=_prior(row.share, 1.0), likelihoods=_likelihoods(row.likelihoods))
+            for row in file.subgroups
         ),
         signed_by=file.signed_by,
         signed_on=file.signed_on.isoformat() if file.signed_on else None,

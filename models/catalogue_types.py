@@ -50,27 +50,33 @@ class Prior:
 
 
 @dataclass(frozen=True, slots=True)
-class Subgroup:
+class _Figured:
+    """Whatever has figures of its own, found by column and answer."""
+
+    likelihoods: tuple[Likelihood, ...]
+    _by_answer: Mapping[tuple[str, str], Likelihood] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Index the figures, because the model asks for each of them by column and answer."""
+        object.__setattr__(self, "_by_answer", _index(self.likelihoods))
+
+    def likelihood(self, column: str, answer: str) -> Likelihood | None:
+        """The own figure for ``answer`` of ``column``; None where there is none."""
+        return self._by_answer.get((column, answer))
+
+
+@dataclass(frozen=True, slots=True)
+class Subgroup(_Figured):
     """One disease of a condition that is a mixture, with the figures in which it differs from the mixture.
 
     ``share`` is its part of the condition; the shares of one condition sum to 1. A column that ``likelihoods`` speaks
     about is complete there (the same answers as in the condition) and takes the place of the condition's own figures,
-    which stay as those of the mixture as a whole. All other columns are the condition's.
+    which stay as those of the mixture as a whole. All other columns are the condition's: there ``likelihood`` is None.
     """
 
     id: str
     name: str
     share: Prior
-    likelihoods: tuple[Likelihood, ...]
-    _by_answer: Mapping[tuple[str, str], Likelihood] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the figures, as in ``Condition``."""
-        object.__setattr__(self, "_by_answer", _index(self.likelihoods))
-
-    def likelihood(self, column: str, answer: str) -> Likelihood | None:
-        """The subgroup's own figure for ``answer`` of ``column``; None where the condition's holds for it too."""
-        return self._by_answer.get((column, answer))
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class ComorbidPair:
 
 
 @dataclass(frozen=True, slots=True)
-class Condition:
+class Condition(_Figured):
     """One class of the differential, as its file states it.
 
     ``articles`` maps an article (``A2``) to what it says. ``tier`` applies when the condition is the likeliest and
@@ -104,21 +110,11 @@ class Condition:
     destination: str
     first_imaging: str
     prior: Prior
-    likelihoods: tuple[Likelihood, ...]
     codes: Mapping[str, str]
     conflicts: tuple[str, ...]
     subgroups: tuple[Subgroup, ...]
     signed_by: str | None
     signed_on: str | None
-    _by_answer: Mapping[tuple[str, str], Likelihood] = field(init=False, repr=False, compare=False)
-
-    def __post_init__(self) -> None:
-        """Index the figures, because the model asks for each of them by column and answer."""
-        object.__setattr__(self, "_by_answer", _index(self.likelihoods))
-
-    def likelihood(self, column: str, answer: str) -> Likelihood | None:
-        """The figure for ``answer`` of ``column``; None where the catalogue holds none."""
-        return self._by_answer.get((column, answer))
 
 
 @dataclass(frozen=True, slots=True)

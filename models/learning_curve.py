@@ -123,14 +123,3 @@ def learning_curve(
             )
         )
     return tuple(points)
-
-
-def curve_as_markdown(points: Sequence[LearningPoint]) -> str:
-    """The curve as a table for the documents; log losses in nats, the last column with its standard error."""
-    head = "| outcomes | literature | outcomes alone | learnt | blend | weight | blend less the better extreme |\n"
-    lines = [
-        f"| {p.outcomes:,} | {p.literature:.3f} | {p.alone:.3f} | {p.learnt:.3f} | {p.blend:.3f} | {p.weight:.1f} "
-        f"| {p.worse:+.3f} ({p.error:.3f}) |\n"
-        for p in points
-    ]
-    return head + "| --: | --: | --: | --: | --: | --: | --: |\n" + "".join(lines)

@@ -14,7 +14,6 @@ from tests.referral_records import basis, generated, mixed, rules_only, scored
 BOOK = basis().advice
 BY_ID = {item.id: item for item in BOOK.self_care}
 ABOUT = {rule.id: set(rule.condition) for rule in basis().rules.rules}
-RAISING = {rule.id for rule in basis().rules.rules if rule.raises_one_tier}
 DANGEROUS = {condition.id for condition in basis().catalogue.conditions.values() if condition.dangerous}
 BONE = {"femoral_neck_stress_fracture", "bone_stress_injury"}
 INFECTION = {"septic_arthritis", "infectious_bursitis", "deep_infection"}
@@ -32,7 +31,7 @@ def rows() -> pl.DataFrame:
 
 def _open(row: dict[str, object]) -> set[str]:
     """Conditions of a row that are not excluded: in the prediction set, or behind a fired rule."""
-    fired = [flag["id"] for flag in row["red_flags"] if flag["id"] not in RAISING]  # type: ignore[attr-defined]
+    fired = [flag["id"] for flag in row["red_flags"]]  # type: ignore[attr-defined]
     return set(row["prediction_set"]).union(*(ABOUT[rule] for rule in fired))  # type: ignore[call-overload]
 
 

@@ -60,7 +60,9 @@ def test_what_cannot_be_taken_apart_is_not_chosen() -> None:
 def test_calibration_is_chosen_by_log_loss_among_what_may_be_used(
     tried: dict[str, tuple[float, bool, bool]], expected: str
 ) -> None:
-    ways = {name: dict(zip(("log_loss", "gives_zero", "exact_reasons"), way)) for name, way in tried.items()}  # noqa: B905
+    ways = {
+        name: dict(zip(("log_loss", "gives_zero", "exact_reasons"), way, strict=True)) for name, way in tried.items()
+    }
     assert best_calibration(ways) == expected
 
 

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from models.catalogue import KNOWLEDGE, Catalogue, CatalogueError, Likelihood, load_catalogue
+from models.catalogue import Catalogue, CatalogueError, Likelihood, load_catalogue
 from models.catalogue_checks import check_pairs
 from models.catalogue_files import ComorbidPairRow, LikelihoodRow
+from models.knowledge_files import KNOWLEDGE
 from schemas.form import answer_columns, questions
 from schemas.tiers import tiers
 

@@ -5,6 +5,6 @@ records and its interval, and their report. Does not belong here: making the pro
 tiers (``models.priority``). Nothing here knows an estimator.
 """
 
-from models.evaluation.scoring import Ints, class_thresholds, scores, share_by_class
+from models.evaluation.scoring import Ints, scores, share_by_class
 
-__all__ = ["Ints", "class_thresholds", "scores", "share_by_class"]
+__all__ = ["Ints", "scores", "share_by_class"]

@@ -101,21 +101,6 @@ def _slope_with_interval(logs: Floats, label: Ints) -> Estimate | None:
     return around(slope, information**-0.5, len(label))
 
 
-def class_thresholds(probabilities: Floats, label: Ints, miss_rate: float) -> Floats:
-    """Per class, the probability below which the class leaves the prediction set (split conformal within the class).
-
-    At most ``miss_rate`` of new records of a class fall below its threshold when they come from where the given
-    records came from (class-conditional split conformal prediction; Vovk 2012). A class with too few records to say
-    gets 0, so it always stays in the set.
-    """
-    found = np.zeros(probabilities.shape[1])
-    for position in range(probabilities.shape[1]):
-        own = np.sort(probabilities[label == position, position])
-        rank = int(np.floor(miss_rate * (len(own) + 1)))
-        found[position] = own[rank - 1] if rank >= 1 else 0.0
-    return found
-
-
 def share_by_class(hit: NDArray[np.bool_], label: Ints, classes: tuple[str, ...]) -> dict[str, float]:
     """The share of true ``hit`` among the records of each class that has any."""
     return {name: float(hit[label == i].mean()) for i, name in enumerate(classes) if cast(bool, (label == i).any())}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from warehouse.model_history import Change
 
 # Long tables of the manifest, of use to the program and not to a reader.
-_NOT_SHOWN = ("classes", "conformal_thresholds", "fixture", "usual_answers", "raise_thresholds")
+_NOT_SHOWN = ("classes", "conformal_thresholds", "fixture", "usual_answers")
 REPORT = "report.html"
 
 
