@@ -15,10 +15,13 @@ from typing import Literal
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """One code: ``refuse`` keeps a whole file out, ``reject`` quarantines a record, ``warn`` lets it on, reviewed."""
+    """One code. ``refuse`` keeps a file out, ``reject`` quarantines a record, ``warn`` lets it on to be reviewed.
+
+    ``note`` is counted and needs nobody.
+    """
 
     code: str
-    severity: Literal["refuse", "reject", "warn"]
+    severity: Literal["refuse", "reject", "warn", "note"]
     scope: Literal["file", "record", "cell"]
     sentence: str
     mend: str
