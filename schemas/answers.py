@@ -12,7 +12,7 @@ import polars as pl
 from schemas.form import Question
 
 WHOLE_NUMBER = r"^-?(0|[1-9][0-9]{0,8})$"
-NUMBER = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,12})?$"
+NUMBER = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,17})?$"  # 17 digits: what a binary number takes to be written exactly
 TIME_WITHOUT_OFFSET = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
 TIME = TIME_WITHOUT_OFFSET + r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
 KEY_PATTERNS = {

@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 
 import pandera.polars as pandera
@@ -22,6 +22,8 @@ from pandera.errors import SchemaErrors
 from schemas.answers import blank_as_null, problem_code, typed
 from schemas.contradictions import contradictions
 from schemas.form import FREE_TEXT_COLUMN, REQUIRED_COLUMNS, Question, form, form_digest, questions
+from schemas.mapping.mapped import CELL_PROBLEMS
+from schemas.problems import problems as all_problems
 
 POLARS_TYPE = {
     "text": pl.String(),
@@ -42,7 +44,8 @@ class Split:
     ``accepted``: row, the typed answers of ``schemas.records``, has_notes, canonical (the text whose SHA-256 is the
     intake hash: key, time and sorted non-blank answers), warnings (list of codes). ``refused``: row and the typed
     answers that could be read, the others null. ``rejections`` and ``warnings``: row, column (null for a whole
-    record), code.
+    record), code; ``rejections`` also cell, the text that was refused. Warnings of severity ``note`` stand in
+    ``warnings`` and not among a record's codes: nobody has to review them.
     """
 
     accepted: pl.DataFrame
@@ -60,9 +63,12 @@ def contract_version() -> str:
     return digest.hexdigest()[:12]
 
 
-@cache
-def readable_schema() -> pandera.DataFrameSchema:
-    """Text columns of the form: every cell blank or readable in its type and allowed range, required cells filled."""
+@lru_cache(maxsize=32)
+def readable_schema(columns: frozenset[str]) -> pandera.DataFrameSchema:
+    """Text columns of the form: every cell blank or readable in its type and allowed range, required cells filled.
+
+    ``columns``: those that the file has; the others are blank, and checking them would cost more than a small batch.
+    """
 
     def readable(column: str) -> pandera.Check:
         code = problem_code(questions()[column])
@@ -72,13 +78,17 @@ def readable_schema() -> pandera.DataFrameSchema:
         {
             q.column: pandera.Column(pl.String, readable(q.column), nullable=q.column not in REQUIRED_COLUMNS)
             for q in form()
+            if q.column in columns or q.column in REQUIRED_COLUMNS
         }
     )
 
 
-@cache
-def plausible_schema() -> pandera.DataFrameSchema:
-    """Typed answers inside the plausible range where the form states one; one column a contradiction, never true."""
+@lru_cache(maxsize=32)
+def plausible_schema(columns: frozenset[str]) -> pandera.DataFrameSchema:
+    """Typed answers inside the plausible range where the form states one; one column a contradiction, never true.
+
+    ``columns``: those that the file has.
+    """
 
     def plausible(low: float, high: float) -> pandera.Check:
         return pandera.Check(
@@ -90,7 +100,7 @@ def plausible_schema() -> pandera.DataFrameSchema:
     ranges = {
         q.column: pandera.Column(POLARS_TYPE[q.type], plausible(*q.plausible_range), nullable=True)
         for q in form()
-        if q.plausible_range
+        if q.plausible_range and q.column in columns
     }
     return pandera.DataFrameSchema(ranges | {code: pandera.Column(pl.Boolean, consistent) for code in contradictions()})
 
@@ -155,6 +165,19 @@ def _reject_codes(cells: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
     return pl.concat(found)
 
 
+def _cell_texts(text: pl.DataFrame, rejections: pl.DataFrame) -> pl.Series:
+    """The text of each rejected cell, in the order of ``rejections``; null where it was blank."""
+    cells = pl.Series("cell", [None] * rejections.height, dtype=pl.String)
+    for (column,), group in rejections.with_row_index("place").group_by("column"):
+        cells = cells.scatter(group["place"], text[str(column)].gather(group["row"]))
+    return cells
+
+
+@cache
+def _severities() -> dict[str, str]:
+    return {code: problem.severity for code, problem in all_problems().items()}
+
+
 def _clinic_and_clock(answers: pl.DataFrame, clinic: str | None, received_at: datetime) -> pl.DataFrame:
     wrong_clinic = pl.col("clinic_id") != clinic if clinic else pl.lit(False)
     in_future = pl.col("submitted_at") > received_at + FUTURE_TOLERANCE
@@ -180,23 +203,31 @@ def canonical_text() -> pl.Expr:
     return pl.concat_str(parts, separator="\x1f", ignore_nulls=True).alias("canonical")
 
 
-def split(cells: pl.DataFrame, *, clinic: str | None, received_at: datetime) -> Split:
+def split(
+    cells: pl.DataFrame, *, clinic: str | None, received_at: datetime, problems: pl.DataFrame | None = None
+) -> Split:
     """Split a batch of text records into accepted and refused ones.
 
     ``cells``: one text column for each column of the form that the file has (others ignored), one row a record.
     ``clinic``: the clinic the file came from; a blank ``clinic_id`` column is filled with it and a cell that differs
-    is rejected; None when each row names its own. ``received_at``: when the batch arrived (UTC).
+    is rejected; None when each row names its own. ``received_at``: when the batch arrived (UTC). ``problems``: what a
+    mapping found (``schemas.mapping.mapped``); of one cell it says more than the contract, which sees it blank.
     """
+    found = pl.DataFrame(schema=CELL_PROBLEMS) if problems is None else problems
+    severity = found["code"].replace_strict(_severities(), return_dtype=pl.String)
+    of_mapping = found.filter(severity == "reject")
     text = _with_all_columns(cells)
     if clinic:
         text = text.with_columns(pl.col("clinic_id").fill_null(clinic))
     answers = text.select(typed(question) for question in form())
-    rejections = pl.concat(
+    of_contract = pl.concat(
         [
-            _reject_codes(text, failures(readable_schema(), text)),
+            _reject_codes(text, failures(readable_schema(frozenset(cells.columns)), text)),
             _clinic_and_clock(answers, clinic, received_at),
         ]
-    ).sort("row", "column")
+    ).join(of_mapping, on=["row", "column"], how="anti")
+    of_contract = of_contract.with_columns(_cell_texts(text, of_contract))
+    rejections = pl.concat([of_contract, of_mapping.select(of_contract.columns)]).sort("row", "column", "code")
     refused_rows = rejections["row"].unique().implode()
     rows = answers.with_row_index("row").with_columns(
         pl.col(FREE_TEXT_COLUMN).is_not_null().alias("has_notes"), canonical_text()
@@ -204,17 +235,20 @@ def split(cells: pl.DataFrame, *, clinic: str | None, received_at: datetime) -> 
     is_refused = pl.col("row").is_in(refused_rows)
     refused = rows.filter(is_refused).drop("canonical", FREE_TEXT_COLUMN)
     accepted = rows.filter(~is_refused).drop(FREE_TEXT_COLUMN)
-    warnings = _warn_codes(accepted)
-    codes = warnings.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
+    odd = found.filter(severity.is_in(["warn", "note"])).join(accepted.select("row"), on="row", how="semi")
+    odd = odd.select(list(_PROBLEM_SCHEMA))
+    warnings = pl.concat([_warn_codes(accepted, frozenset(cells.columns)), odd]).sort("row", "code")
+    to_review = warnings.filter(warnings["code"].replace_strict(_severities(), return_dtype=pl.String) == "warn")
+    codes = to_review.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
     accepted = accepted.join(codes, on="row", how="left", maintain_order="left").with_columns(
         pl.col("warnings").fill_null(pl.lit([], pl.List(pl.String)))
     )
     return Split(accepted, refused, rejections, warnings)
 
 
-def _warn_codes(accepted: pl.DataFrame) -> pl.DataFrame:
+def _warn_codes(accepted: pl.DataFrame, columns: frozenset[str]) -> pl.DataFrame:
     contradicting = [expression.fill_null(False).alias(code) for code, expression in contradictions().items()]
-    found = failures(plausible_schema(), accepted.with_columns(contradicting))
+    found = failures(plausible_schema(columns), accepted.with_columns(contradicting))
     of_cell = pl.col("check") == "implausible"
     warnings = found.select(
         accepted["row"].gather(found["row"]).alias("row"),

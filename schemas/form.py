@@ -91,6 +91,16 @@ def answer_columns() -> tuple[str, ...]:
 
 
 @cache
+def red_flag_questions() -> tuple[Question, ...]:
+    """The yes/no questions of the safety step: the whole screen and the others asked first, without the none boxes."""
+    return tuple(
+        q
+        for q in form()
+        if q.type == "yesno" and (q.group == "screen" or q.step == 1) and not q.column.endswith(NONE_OF_THESE)
+    )
+
+
+@cache
 def form_digest() -> str:
     """SHA-256 (hex) of the form file; part of the contract version."""
     return hashlib.sha256(_form_bytes()).hexdigest()

@@ -11,10 +11,13 @@ from hypothesis import strategies as st
 
 from schemas.contract import Split, contract_breaks, contract_version, split
 from schemas.form import form, questions
+from schemas.mapping.mapped import CELL_PROBLEMS
 from schemas.problems import problems
 from schemas.records import answer_schema
 
 RECEIVED = datetime(2026, 11, 1, 12, tzinfo=UTC)
+# Found by a mapping, and tested with it.
+OF_A_MAPPING = {"not_mapped", "several_answers", "ambiguous_number", "ambiguous_time"}
 GOOD = {"record_id": "r-1", "clinic_id": "north", "submitted_at": "2026-10-31T09:30:00+01:00"}
 
 
@@ -133,7 +136,9 @@ WARNED = {
 
 
 def test_every_warning_code_has_a_case() -> None:
-    assert set(WARNED) == {code for code, problem in problems().items() if problem.severity == "warn"}
+    assert set(WARNED) | {"source_oddity"} == {
+        code for code, problem in problems().items() if problem.severity == "warn"
+    }
 
 
 @pytest.fixture(scope="module")
@@ -160,7 +165,34 @@ def test_a_warning_needs_all_its_answers() -> None:
 
 def test_every_cell_code_has_a_case() -> None:
     asked = {code for code, problem in problems().items() if problem.severity == "reject" and problem.scope == "cell"}
-    assert asked == {code for _, _, code in REFUSED}
+    assert asked == {code for _, _, code in REFUSED} | OF_A_MAPPING
+
+
+def test_what_a_mapping_found_stands_beside_what_the_contract_found() -> None:
+    cells = pl.DataFrame(
+        {
+            "record_id": ["a", "b", "c"],
+            "submitted_at": [GOOD["submitted_at"], None, GOOD["submitted_at"]],
+            "age_years": ["30", "x", "40"],
+        }
+    )
+    problems = pl.DataFrame(
+        [
+            (0, None, "source_note", "template_left"),
+            (0, None, "source_oddity", "no_injury"),
+            (1, "submitted_at", "ambiguous_time", "2026-10-25 02:30"),
+            (1, None, "source_note", "template_left"),
+        ],
+        schema=CELL_PROBLEMS,
+        orient="row",
+    )
+    parts = split(cells, clinic="north", received_at=RECEIVED, problems=problems)
+    assert parts.rejections.rows() == [
+        (1, "age_years", "not_a_whole_number", "x"),
+        (1, "submitted_at", "ambiguous_time", "2026-10-25 02:30"),
+    ]
+    assert parts.accepted["warnings"].to_list() == [["source_oddity"], []]
+    assert parts.warnings.rows() == [(0, None, "source_note"), (0, None, "source_oddity")]
 
 
 def test_a_nearly_empty_record_is_valid_and_a_missing_clinic_is_filled() -> None:
