@@ -9,21 +9,19 @@ An outcome is never edited: a correction is a further row of the same record wit
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Callable, Collection
+from collections.abc import Collection
+from dataclasses import replace
 from datetime import datetime
 from functools import cache
-from importlib import resources
 
-import pandera.polars as pandera
 import polars as pl
 import pyarrow as pa
 
-from schemas.answers import blank_as_null, problem_code, typed
-from schemas.contract import FUTURE_TOLERANCE, POLARS_TYPE, Split, failures
+from schemas.answers import problem_code, typed
+from schemas.contract import Split
+from schemas.follow_up import RowContract, read_form, read_problems, split_rows
 from schemas.form import Question
 from schemas.problems import Problem
-from schemas.records import ARROW_TYPE
 
 REQUIRED = {
     "record_id": "missing_key",
@@ -34,25 +32,25 @@ REQUIRED = {
 }
 ALSO_AT_MOST = 2
 ALSO_SEPARATOR = ";"
-_PROBLEM_SCHEMA = {"row": pl.UInt32(), "column": pl.String(), "code": pl.String()}
-
-
-def _rows(name: str) -> list[dict[str, str]]:
-    text = resources.files("schemas").joinpath(name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
 
 
 @cache
 def outcome_form() -> tuple[Question, ...]:
     """Every question of the outcome form, in its order."""
-    rows = _rows("outcome_form.csv")
-    return tuple(Question(**{**row, "step": int(row["step"])}) for row in rows)  # type: ignore[arg-type]
+    return read_form("outcome_form.csv")
 
 
 @cache
 def outcome_problems() -> dict[str, Problem]:
     """Everything that can be wrong with an outcome row, by code, with a plain sentence and how to mend it."""
-    return {row["code"]: Problem(**row) for row in _rows("outcome_problems.csv")}  # type: ignore[arg-type]
+    return read_problems("outcome_problems.csv")
+
+
+@cache
+def nameable_conditions() -> frozenset[str]:
+    """The ids that ``confirmed_condition`` may hold, as the form lists them: those of the catalogue."""
+    (question,) = (q for q in outcome_form() if q.column == "confirmed_condition")
+    return frozenset(question.allowed.split("|"))
 
 
 @cache
@@ -61,8 +59,7 @@ def outcome_schema() -> pa.Schema:
 
     ``also_confirmed`` holds at most two ids, different from ``confirmed_condition`` and each other, joined by ``;``.
     """
-    kinds = {q.column: ARROW_TYPE[q.type] for q in outcome_form()} | {"attended": pa.bool_()}
-    return pa.schema(list(kinds.items()))
+    return _contract(nameable_conditions()).schema
 
 
 def _listed() -> pl.Expr:
@@ -76,7 +73,7 @@ def _further() -> pl.Expr:
     return _listed().list.set_difference(pl.concat_list("confirmed_condition")).list.sort()
 
 
-def _unreadable(question: Question, conditions: list[str]) -> pl.Expr:
+def _unreadable(question: Question, conditions: Collection[str]) -> pl.Expr:
     """The code for a cell that cannot be read, null for one that can; blank cells are fine here."""
     cell = pl.col(question.column)
     unknown = pl.lit("not_a_condition")
@@ -112,31 +109,18 @@ def _contradictions() -> dict[str, pl.Expr]:
     }
 
 
-def _readable_schema(conditions: list[str]) -> pandera.DataFrameSchema:
-    def readable(question: Question) -> pandera.Check:
-        code = _unreadable(question, conditions)
-        return pandera.Check(lambda data: data.lazyframe.select(code.is_null()), name="readable")
-
-    return pandera.DataFrameSchema(
-        {q.column: pandera.Column(pl.String, readable(q), nullable=q.column not in REQUIRED) for q in outcome_form()}
+@cache
+def _contract(conditions: frozenset[str]) -> RowContract:
+    ids = sorted(conditions)
+    return RowContract(
+        form=outcome_form(),
+        problems=outcome_problems(),
+        required=REQUIRED,
+        unreadable=lambda question: _unreadable(question, ids),
+        answer=_typed,
+        contradictions=_contradictions(),
+        flags=frozenset({"attended"}),
     )
-
-
-def _typed_schema(clinic: str | None, received_at: datetime) -> pandera.DataFrameSchema:
-    def holds(name: str, test: Callable[[pl.Expr], pl.Expr]) -> pandera.Check:
-        return pandera.Check(lambda data: data.lazyframe.select(test(pl.col(data.key))), name=name)
-
-    latest = received_at + FUTURE_TOLERANCE
-    checks = {
-        q.column: holds("in_future", lambda time: time <= latest) for q in outcome_form() if q.type == "timestamp"
-    }
-    if clinic:
-        checks["clinic_id"] = holds("other_clinic", lambda cell: cell == clinic)
-    kinds = {q.column: POLARS_TYPE[q.type] for q in outcome_form()} | {"attended": pl.Boolean()}
-    columns = {column: pandera.Column(kind, checks.get(column), nullable=True) for column, kind in kinds.items()}
-    # Contradictions are checked as columns of their own, so that pandera writes no other cell of a failing row out.
-    consistent = holds("consistent", lambda flag: flag.not_())
-    return pandera.DataFrameSchema(columns | {c: pandera.Column(pl.Boolean, consistent) for c in _contradictions()})
 
 
 def split_outcomes(
@@ -149,49 +133,6 @@ def split_outcomes(
     own. ``received_at``: when the batch arrived (UTC). ``conditions``: the ids of the catalogue. Gives the frames of
     ``schemas.contract.Split``: accepted rows hold row, the columns of ``outcome_schema`` and warnings (list of codes).
     """
-    text = _with_all_columns(cells)
-    if clinic:
-        text = text.with_columns(pl.col("clinic_id").fill_null(clinic))
-    ids = sorted(conditions)
-    unread = failures(_readable_schema(ids), text)
-    rows = text.select(_typed(q) for q in outcome_form()).with_row_index("row")
-    flagged = rows.with_columns(flag.fill_null(False).alias(code) for code, flag in _contradictions().items())
-    found = failures(_typed_schema(clinic, received_at), flagged).select(
-        "row",
-        pl.when(pl.col("check") != "consistent").then(pl.col("column")).alias("column"),
-        pl.when(pl.col("check") == "consistent").then(pl.col("column")).otherwise(pl.col("check")).alias("code"),
-    )
-    severity = found["code"].replace_strict(
-        {c: p.severity for c, p in outcome_problems().items()}, return_dtype=pl.String
-    )
-    rejections = pl.concat([_cell_codes(text, unread, ids), found.filter(severity == "reject")]).sort("row", "column")
-    is_refused = pl.col("row").is_in(rejections["row"].unique().implode())
-    warnings = found.filter(severity == "warn").filter(~is_refused).sort("row", "code")
-    codes = warnings.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
+    parts = split_rows(cells, _contract(frozenset(conditions)), clinic=clinic, received_at=received_at)
     also = pl.when(_further().list.len() > 0).then(_further().list.join(ALSO_SEPARATOR)).alias("also_confirmed")
-    accepted = rows.filter(~is_refused).with_columns(also).join(codes, on="row", how="left")
-    no_codes = pl.lit([], pl.List(pl.String))
-    accepted = accepted.sort("row").with_columns(pl.col("warnings").fill_null(no_codes))
-    return Split(accepted, rows.filter(is_refused), rejections, warnings)
-
-
-def _with_all_columns(cells: pl.DataFrame) -> pl.DataFrame:
-    columns = [q.column for q in outcome_form()]
-    missing = [pl.lit(None, pl.String).alias(column) for column in columns if column not in cells.columns]
-    return cells.with_columns(missing).select(columns).with_columns(blank_as_null(columns))
-
-
-def _cell_codes(text: pl.DataFrame, unread: pl.DataFrame, conditions: list[str]) -> pl.DataFrame:
-    """Row, column and code of each unreadable or missing cell."""
-    questions = {q.column: q for q in outcome_form()}
-    found = [pl.DataFrame(schema=_PROBLEM_SCHEMA)]
-    for (column, check), group in unread.group_by("column", "check", maintain_order=True):
-        name = str(column)
-        if check == "readable":
-            codes = text[group["row"]].select(_unreadable(questions[name], conditions)).to_series()
-        else:
-            codes = pl.Series([REQUIRED[name]] * group.height)
-        found.append(
-            pl.DataFrame({"row": group["row"], "column": [name] * group.height, "code": codes}, _PROBLEM_SCHEMA)
-        )
-    return pl.concat(found)
+    return replace(parts, accepted=parts.accepted.with_columns(also))

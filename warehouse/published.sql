@@ -2,7 +2,6 @@
 -- Read by warehouse/publication.py, which first fills the temporary tables tier_order, tier_safety_net, clinic_setting,
 -- in_force, unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history
 -- and published_lineage, each with a clinic_id.
--- A table of clinicians' decisions will join at published_referrals (status, decided_*, effective_tier).
 
 -- One score a version of a record: by the versions in force where there is one, else the newest.
 CREATE OR REPLACE TEMP TABLE version_score AS
@@ -10,7 +9,7 @@ SELECT s.rowid AS score_row, s.clinic_id, s.record_id, s.submitted_at, s.intake_
        coalesce(s.clock_hours, t.see_by_hours) AS clock_hours
 FROM referral_score s
 SEMI JOIN changed_clinic USING (clinic_id)
-SEMI JOIN intake_valid USING (clinic_id, record_id, intake_hash)
+SEMI JOIN intake_shown USING (clinic_id, record_id, intake_hash)
 JOIN tier_order t ON t.id = s.tier
 CROSS JOIN in_force f
 QUALIFY row_number() OVER (
@@ -28,7 +27,7 @@ SELECT clinic_id, record_id,
        arg_max(patient_key, submitted_at) AS patient_key,
        arg_max(pain_now, submitted_at) AS pain_now,
        arg_max(pain_worst, submitted_at) AS pain_worst
-FROM intake_valid
+FROM intake_shown
 SEMI JOIN changed_clinic USING (clinic_id)
 GROUP BY clinic_id, record_id;
 
@@ -48,7 +47,7 @@ recent AS (
                                   AND e.submitted_at >= episode_started_at - INTERVAL 84 DAY) AS within_12_weeks
     FROM linked
 )
-SELECT clinic_id, record_id, earlier,
+SELECT clinic_id, record_id, earlier, within_12_weeks,
        nullif(concat_ws('; ',
            CASE WHEN len(within_12_weeks) >= 2 THEN 'third or later record of this person within 12 weeks' END,
            CASE WHEN len(list_filter(within_12_weeks, lambda e: pain_worst > e.pain_worst OR pain_now > e.pain_now)) > 0
@@ -111,27 +110,187 @@ gone AS (
 SELECT clinic_id, record_id, list(struct_pack(id, stated_at) ORDER BY stated_at DESC, id) AS flags
 FROM gone GROUP BY clinic_id, record_id;
 
+-- What became of a record, as it was written down last: a correction that withdraws a condition withdraws it here too.
+CREATE OR REPLACE TEMP TABLE newest_outcome AS
+SELECT clinic_id, record_id, submitted_at, recorded_at, attended, confirmed_condition
+FROM outcome SEMI JOIN changed_clinic USING (clinic_id)
+QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY recorded_at DESC) = 1;
+
 CREATE OR REPLACE TEMP TABLE earlier_record AS
 WITH each AS (SELECT clinic_id, record_id, unnest(earlier) AS e FROM linked_record)
 SELECT each.clinic_id, each.record_id,
        list(struct_pack(record_id := e.record_id, submitted_at := e.submitted_at, tier := k.tier,
-                        confirmed := NULL::VARCHAR)
+                        confirmed := o.confirmed_condition)
             ORDER BY e.submitted_at DESC, e.record_id) AS records
-FROM each LEFT JOIN record_clock k ON k.clinic_id = each.clinic_id AND k.record_id = each.e.record_id
+FROM each
+LEFT JOIN record_clock k ON k.clinic_id = each.clinic_id AND k.record_id = each.e.record_id
+LEFT JOIN newest_outcome o ON o.clinic_id = each.clinic_id AND o.record_id = each.e.record_id
 GROUP BY each.clinic_id, each.record_id;
+
+-- The last word on a record: on its tier (the newest decision that names one), on its status (the newest that names
+-- one), and the visit, if somebody came.
+CREATE OR REPLACE TEMP TABLE last_word AS
+SELECT clinic_id, record_id, 'tier' AS about, decided_at AS said_at, submitted_at, decided_tier AS said, decided_by,
+       reason
+FROM decision SEMI JOIN record_clock USING (clinic_id, record_id) WHERE decided_tier IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY decided_at DESC) = 1
+UNION ALL
+SELECT clinic_id, record_id, 'status', decided_at, submitted_at, status, decided_by, reason
+FROM decision SEMI JOIN record_clock USING (clinic_id, record_id) WHERE status IS NOT NULL
+QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY decided_at DESC) = 1
+UNION ALL
+SELECT clinic_id, record_id, 'visit', recorded_at, submitted_at, 'seen', NULL, NULL
+FROM newest_outcome SEMI JOIN record_clock USING (clinic_id, record_id) WHERE attended;
+
+-- The version that a word was about: the one it names; else the newest that had a score by then; else (forms and words
+-- that arrived together) the first that was submitted by then. A version submitted later cannot have been meant.
+CREATE OR REPLACE TEMP TABLE judged_version AS
+WITH version AS (
+    SELECT clinic_id, record_id, submitted_at, intake_hash, min(scored_at) AS scored_first_at
+    FROM referral_score SEMI JOIN last_word USING (clinic_id, record_id)
+    SEMI JOIN intake_valid USING (clinic_id, record_id, intake_hash)
+    GROUP BY ALL
+)
+SELECT w.clinic_id, w.record_id, w.about, w.said_at, v.submitted_at, v.intake_hash
+FROM last_word w JOIN version v
+  ON v.clinic_id = w.clinic_id AND v.record_id = w.record_id
+ AND (v.submitted_at = w.submitted_at OR v.submitted_at <= w.said_at)
+QUALIFY row_number() OVER (
+    PARTITION BY w.clinic_id, w.record_id, w.about
+    ORDER BY v.submitted_at IS NOT DISTINCT FROM w.submitted_at DESC, v.scored_first_at <= w.said_at DESC,
+             if(v.scored_first_at <= w.said_at, v.submitted_at, NULL) DESC NULLS LAST, v.submitted_at
+) = 1;
+
+-- The score of that version that stood then: the newest by the model that was in force, else the newest of all; where
+-- there was none yet, the first that came.
+CREATE OR REPLACE TEMP TABLE judged_score AS
+WITH judged AS (
+    SELECT j.*, if(c.to_suspended, NULL, c.to_version) AS model_version
+    FROM judged_version j ASOF LEFT JOIN model_change c ON j.said_at >= c.happened_at
+)
+SELECT j.clinic_id, j.record_id, j.about, j.said_at, j.submitted_at, t.rank
+FROM judged j
+JOIN referral_score s ON s.clinic_id = j.clinic_id AND s.record_id = j.record_id AND s.intake_hash = j.intake_hash
+JOIN tier_order t ON t.id = s.tier
+QUALIFY row_number() OVER (
+    PARTITION BY j.clinic_id, j.record_id, j.about
+    ORDER BY s.scored_at <= j.said_at DESC,
+             if(s.scored_at <= j.said_at, s.model_version IS NOT DISTINCT FROM j.model_version, NULL) DESC NULLS LAST,
+             if(s.scored_at <= j.said_at, s.scored_at, NULL) DESC NULLS LAST, s.scored_at, s.rowid
+) = 1;
+
+-- Of records that their history lifts: whether it did so then already. Same tests as in linked_record.
+CREATE OR REPLACE TEMP TABLE lifted_before AS
+WITH own AS (
+    SELECT j.clinic_id, j.record_id, j.about, j.said_at,
+           arg_max(v.patient_key, v.submitted_at) AS patient_key,
+           arg_max(v.pain_now, v.submitted_at) AS pain_now, arg_max(v.pain_worst, v.submitted_at) AS pain_worst
+    FROM judged_score j
+    JOIN record_clock k ON k.clinic_id = j.clinic_id AND k.record_id = j.record_id AND k.is_lifted
+    JOIN intake_valid v ON v.clinic_id = j.clinic_id AND v.record_id = j.record_id AND v.submitted_at <= j.submitted_at
+    GROUP BY ALL
+),
+linked AS (
+    SELECT own.*, unnest(l.within_12_weeks).record_id AS other
+    FROM own JOIN linked_record l USING (clinic_id, record_id)
+),
+known AS (
+    SELECT l.clinic_id, l.record_id, l.about, l.other, l.patient_key,
+           l.pain_now > arg_max(v.pain_now, v.submitted_at) OR l.pain_worst > arg_max(v.pain_worst, v.submitted_at)
+               AS is_worse
+    FROM linked l
+    JOIN intake_valid v ON v.clinic_id = l.clinic_id AND v.record_id = l.other AND v.submitted_at <= l.said_at
+    GROUP BY l.clinic_id, l.record_id, l.about, l.other, l.patient_key, l.pain_now, l.pain_worst
+)
+SELECT clinic_id, record_id, about FROM known WHERE patient_key IS NOT NULL
+GROUP BY clinic_id, record_id, about HAVING count(*) >= 2 OR bool_or(is_worse);
+
+-- Why a word does not stand any more, null where it does: nobody may stay hidden behind what was said before the record
+-- became more urgent, or before a further form of it said once more that somebody has to look today (that a form as
+-- urgent as the one before reopens is not yet signed by a clinician).
+CREATE OR REPLACE TEMP TABLE standing_word AS
+WITH compared AS (
+    SELECT w.*, j.submitted_at AS judged_at, s.submitted_at AS current_at, now_tier.id AS tier, now_tier.rank,
+           if(b.about IS NULL, j.rank, least(j.rank, soon.rank)) AS rank_before,
+           if(w.about = 'visit', 'visit', 'decision') AS what
+    FROM last_word w
+    JOIN record_clock k USING (clinic_id, record_id)
+    JOIN referral_score s ON s.rowid = k.score_row
+    JOIN tier_order now_tier ON now_tier.id = k.tier
+    JOIN tier_order soon ON soon.id = 'soon'
+    LEFT JOIN judged_score j
+           ON j.clinic_id = w.clinic_id AND j.record_id = w.record_id AND j.about = w.about
+    LEFT JOIN lifted_before b
+           ON b.clinic_id = w.clinic_id AND b.record_id = w.record_id AND b.about = w.about
+)
+SELECT c.*,
+       CASE
+           WHEN judged_at IS NULL THEN concat('every form of this record is newer than its last ', what)
+           WHEN c.rank < rank_before
+                THEN concat('after the last ', what, ' the computed tier rose from ', then_tier.id, ' to ', tier)
+           WHEN current_at > judged_at AND c.rank <= today.rank
+                THEN concat('a form newer than the last ', what, ' again comes to ', tier)
+       END || ': decide again' AS note
+FROM compared c
+JOIN tier_order today ON today.id = 'same_day'
+LEFT JOIN tier_order then_tier ON then_tier.rank = c.rank_before;
+
+-- What clinicians decided, one row a record that anything was said about. Who came is seen, unless the referral was
+-- closed before and stays so. A tier that no longer stands gives way only to a more urgent one.
+CREATE OR REPLACE TEMP TABLE record_decision AS
+WITH said AS (
+    SELECT clinic_id, record_id,
+           any_value(said) FILTER (about = 'tier') AS decided_tier,
+           any_value(decided_by) FILTER (about = 'tier') AS decided_by,
+           any_value(said_at) FILTER (about = 'tier') AS decided_at,
+           any_value(reason) FILTER (about = 'tier') AS decision_reason,
+           any_value(note) FILTER (about = 'tier') AS tier_note,
+           any_value(said) FILTER (about = 'status') AS said_status,
+           any_value(said_at) FILTER (about = 'status') AS status_at,
+           any_value(note) FILTER (about = 'status') AS status_note,
+           any_value(said_at) FILTER (about = 'visit') AS visit_at,
+           any_value(note) FILTER (about = 'visit') AS visit_note,
+           any_value(rank) AS rank
+    FROM standing_word GROUP BY clinic_id, record_id
+),
+spoken AS (
+    SELECT *,
+           visit_at IS NOT NULL AND (status_at IS NULL OR visit_at >= status_at)
+               AND NOT (said_status IS NOT DISTINCT FROM 'closed' AND status_note IS NULL) AS by_visit,
+           if(by_visit, visit_note, status_note) AS reopened
+    FROM said
+)
+SELECT p.clinic_id, p.record_id, p.decided_tier, p.decided_by, p.decided_at, p.decision_reason,
+       CASE WHEN reopened IS NOT NULL THEN 'open' WHEN by_visit THEN 'seen' ELSE coalesce(said_status, 'open') END
+           AS status,
+       coalesce(tier_note, reopened) AS note,
+       if(tier_note IS NOT NULL AND p.rank < t.rank, NULL, p.decided_tier) AS standing_tier,
+       t.rank < p.rank AS is_raised,
+       -- the clinic's own wait stands in for that of routine, as in record_clock
+       CASE WHEN is_raised
+            THEN p.decided_at + to_hours(if(t.id = 'routine', c.routine_weeks * 168, t.see_by_hours)::BIGINT)
+       END AS see_by
+FROM spoken p
+JOIN clinic_setting c USING (clinic_id)
+LEFT JOIN tier_order t ON t.id = p.decided_tier;
 
 -- All that history adds to a record, kept narrow: the wide rows of the scores pass through one join only.
 CREATE OR REPLACE TEMP TABLE record_added AS
 SELECT k.clinic_id, k.record_id, k.score_row, r.patient_key, r.episode_started_at, k.tier, k.is_lifted, k.score_from,
-       k.see_by, l.review_reason, coalesce(f.flags, []) AS earlier_red_flags, coalesce(e.records, []) AS earlier_records
+       least(k.see_by, d.see_by) AS see_by, l.review_reason,
+       coalesce(d.status, 'open') AS status, d.decided_tier, d.decided_by, d.decided_at, d.decision_reason,
+       coalesce(d.standing_tier, k.tier) AS effective_tier, coalesce(d.is_raised, false) AS is_raised, d.note,
+       coalesce(f.flags, []) AS earlier_red_flags, coalesce(e.records, []) AS earlier_records
 FROM record_clock k
 JOIN record_history r USING (clinic_id, record_id)
 LEFT JOIN linked_record l USING (clinic_id, record_id)
 LEFT JOIN earlier_flag f USING (clinic_id, record_id)
-LEFT JOIN earlier_record e USING (clinic_id, record_id);
+LEFT JOIN earlier_record e USING (clinic_id, record_id)
+LEFT JOIN record_decision d USING (clinic_id, record_id);
 
 -- A lifted row says what its published tier says: the wait it names is that of the tier, and a person looks before it
--- goes where its answers alone would have sent it.
+-- goes where its answers alone would have sent it. So does a row that a clinician decided to be more urgent. A row that
+-- was decided to be less urgent keeps every word of the computed tier: the red flags stay in view.
 CREATE OR REPLACE TEMP VIEW published_referrals AS
 SELECT
     a.clinic_id, a.record_id, a.patient_key, s.data_kind,
@@ -144,34 +303,33 @@ SELECT
         AS tier_reason,
     if(a.is_lifted, greatest(s.priority_score, a.score_from), s.priority_score) AS priority_score,
     a.see_by, s.ask_by,
-    if(a.is_lifted, concat_ws('; ', 'a clinician of the clinic looks first', nullif(s.destination, '')), s.destination)
-        AS destination,
+    CASE WHEN a.is_raised THEN concat_ws('; ', 'where the deciding clinician says', nullif(s.destination, ''))
+         WHEN a.is_lifted THEN concat_ws('; ', 'a clinician of the clinic looks first', nullif(s.destination, ''))
+         ELSE s.destination END AS destination,
     s.first_imaging,
     s.red_flags, s.rule_status, a.earlier_red_flags,
     s.questions_to_ask, s.differential, s.prediction_set, s.contributing_factors, s.reasons,
-    s.until_seen, s.self_care, if(a.is_lifted, n.safety_net, s.safety_net) AS safety_net,
-    coalesce(s.needs_review, false) OR a.review_reason IS NOT NULL AS needs_review,
-    nullif(concat_ws('; ', nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
-    'open' AS status,
-    NULL::VARCHAR AS decided_tier, NULL::VARCHAR AS decided_by, NULL::TIMESTAMPTZ AS decided_at,
-    NULL::VARCHAR AS decision_reason,
-    a.tier AS effective_tier,
+    s.until_seen, s.self_care, coalesce(n.safety_net, s.safety_net) AS safety_net,
+    coalesce(s.needs_review, false) OR a.review_reason IS NOT NULL OR a.note IS NOT NULL AS needs_review,
+    nullif(concat_ws('; ', a.note, nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
+    a.status, a.decided_tier, a.decided_by, a.decided_at, a.decision_reason, a.effective_tier,
     a.earlier_records,
     s.has_notes, s.evidence_basis, s.model_version, s.catalogue_version, s.rules_version, s.contract_version,
     s.intake_hash
 FROM record_added a
 JOIN referral_score s ON s.rowid = a.score_row
-LEFT JOIN tier_safety_net n ON n.tier = if(a.is_lifted, a.tier, NULL);
+LEFT JOIN tier_safety_net n
+       ON n.tier = CASE WHEN a.is_raised THEN a.effective_tier WHEN a.is_lifted THEN a.tier END;
 
 CREATE OR REPLACE TEMP VIEW published_history AS
 SELECT clinic_id, record_id, submitted_at, scored_at, tier, tier_basis, priority_score, model_version,
        catalogue_version, rules_version, contract_version, intake_hash
-FROM referral_score ORDER BY record_id, submitted_at, scored_at;
+FROM referral_score ANTI JOIN withdrawn_record USING (clinic_id, record_id) ORDER BY record_id, submitted_at, scored_at;
 
 -- Hashes and numbers only: no name of a file and no text.
 CREATE OR REPLACE TEMP VIEW published_lineage AS
 SELECT v.clinic_id, v.record_id, v.submitted_at, v.intake_hash, f.sha256 AS file_sha256, v.record_number, f.received_at
-FROM intake_valid v JOIN intake_file f USING (batch_id) ORDER BY v.record_id, v.submitted_at;
+FROM intake_shown v JOIN intake_file f USING (batch_id) ORDER BY v.record_id, v.submitted_at;
 
 -- Forms that could not be read. One that was sent again and read since is left out, unless what its readable cells
 -- say is more urgent than what the later version came to. Somebody reads a form within a day, at once where an

@@ -18,7 +18,7 @@ CREATE TABLE IF NOT EXISTS intake_file (
 -- What happened to each batch, append-only; the arrival row is written with the batch's records or not at all.
 CREATE TABLE IF NOT EXISTS intake_ledger (
     batch_id VARCHAR NOT NULL,
-    event VARCHAR NOT NULL,               -- arrival | refused
+    event VARCHAR NOT NULL,               -- arrival | refused | replay | withdrawal
     happened_at TIMESTAMPTZ NOT NULL,
     received BIGINT NOT NULL,
     accepted BIGINT NOT NULL,
@@ -30,6 +30,25 @@ CREATE TABLE IF NOT EXISTS intake_ledger (
     refusal VARCHAR,                      -- code of schemas/problems.csv where the whole file was refused
     refusal_columns VARCHAR[] NOT NULL,   -- columns of the form that the refusal is about
     contract_version VARCHAR NOT NULL
+);
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS contents VARCHAR DEFAULT 'intake';  -- intake | outcome | decision
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS read_as VARCHAR DEFAULT 'form';
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS set_aside BIGINT DEFAULT 0;
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS noted BIGINT DEFAULT 0;
+
+-- Every mapping file that a batch was read with, as it was then.
+CREATE TABLE IF NOT EXISTS intake_mapping (
+    sha256 VARCHAR PRIMARY KEY,
+    mapping VARCHAR NOT NULL,             -- name and version
+    mapping_text VARCHAR NOT NULL,
+    first_used_at TIMESTAMPTZ NOT NULL
+);
+
+-- Which mapping a batch was read with; no row where none was.
+CREATE TABLE IF NOT EXISTS intake_read_with (
+    batch_id VARCHAR NOT NULL,
+    sha256 VARCHAR NOT NULL,
+    happened_at TIMESTAMPTZ NOT NULL
 );
 
 -- Each record's original text; record 0 is the header. The archive holds the same as bytes.
@@ -65,6 +84,17 @@ CREATE TABLE IF NOT EXISTS intake_quarantine (
     problems STRUCT(code VARCHAR, column_name VARCHAR, cell VARCHAR)[] NOT NULL
 );
 
+-- Records that left the quarantine, append-only; intake_quarantine keeps its row.
+CREATE TABLE IF NOT EXISTS intake_release (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    released_at TIMESTAMPTZ NOT NULL,
+    how VARCHAR NOT NULL,                 -- replayed | dismissed
+    disposition VARCHAR,                  -- of a replayed record: accepted | duplicate | superseded
+    by_name VARCHAR,                      -- of a dismissed record
+    reason VARCHAR                        -- of a dismissed record, a code
+);
+
 -- What a refused record may still say (red-flag rules over its readable cells), per rules version.
 CREATE TABLE IF NOT EXISTS unread_form (
     batch_id VARCHAR NOT NULL,
@@ -95,4 +125,96 @@ CREATE TABLE IF NOT EXISTS model_change_published (
     change_number INTEGER PRIMARY KEY,
     snapshot_after VARCHAR NOT NULL,
     published_at TIMESTAMPTZ NOT NULL
+);
+
+-- withdrawal
+-- Who took which record back, append-only and without identity (warehouse/withdrawing/withdrawal.py).
+CREATE TABLE IF NOT EXISTS withdrawal (
+    withdrawal_number INTEGER PRIMARY KEY,
+    happened_at TIMESTAMPTZ NOT NULL,
+    how VARCHAR NOT NULL,                 -- restrict | erase | lift
+    by_name VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,              -- a code
+    clinic_id VARCHAR NOT NULL,
+    keyed_hash VARCHAR NOT NULL,          -- of the record or the person that was named (warehouse/withdrawing/withdrawn.py)
+    shown_under VARCHAR[] NOT NULL,       -- clinics whose published tables held something of it
+    records BIGINT NOT NULL,
+    arrivals BIGINT NOT NULL,             -- records of files: versions, duplicates, refused ones
+    files BIGINT NOT NULL
+);
+
+-- What came after, append-only: a withdrawal without a row 'ended' is gone on with by the next publication.
+CREATE TABLE IF NOT EXISTS withdrawal_step (
+    withdrawal_number INTEGER NOT NULL,
+    step VARCHAR NOT NULL,                -- rebuilt | ended
+    done_at TIMESTAMPTZ NOT NULL,
+    snapshot_id VARCHAR                   -- of 'ended': the first snapshot without it
+);
+
+-- Records that are kept and shown to nobody.
+CREATE TABLE IF NOT EXISTS withdrawn_record (
+    clinic_id VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    how VARCHAR NOT NULL,                 -- restrict
+    since TIMESTAMPTZ NOT NULL,
+    PRIMARY KEY (clinic_id, record_id)
+);
+
+-- What must not come back, as keyed hashes; without the home's withdrawal.key they say nothing.
+CREATE TABLE IF NOT EXISTS withdrawn_key (
+    clinic_id VARCHAR NOT NULL,
+    kind VARCHAR NOT NULL,                -- record | person | text | check
+    keyed_hash VARCHAR NOT NULL,
+    since TIMESTAMPTZ NOT NULL
+);
+
+-- Records that the archived file of their batch still holds and has to lose; number 0 stands for the whole file.
+CREATE TABLE IF NOT EXISTS withdrawn_arrival (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL
+);
+
+-- Files as they were before they lost a record: the same bytes again are still no news, and are not kept.
+CREATE TABLE IF NOT EXISTS withdrawn_file (
+    clinic VARCHAR NOT NULL,              -- as in intake_file
+    batch_id VARCHAR NOT NULL,
+    keyed_hash VARCHAR NOT NULL,          -- of the old file's SHA-256
+    destroyed BOOLEAN NOT NULL            -- true: no file is left, and intake_file keeps the old SHA-256
+);
+
+-- follow-up
+-- Rows of outcome and decision files as their contracts accepted them (schemas/outcomes.py, schemas/decisions.py),
+-- each version of each: the newest by its own time stands. content_hash is over all that a row says.
+CREATE TABLE IF NOT EXISTS outcome (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    received_at TIMESTAMPTZ NOT NULL,
+    content_hash VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    clinic_id VARCHAR NOT NULL,
+    submitted_at TIMESTAMPTZ NOT NULL,
+    recorded_at TIMESTAMPTZ NOT NULL,
+    attended BOOLEAN NOT NULL,
+    confirmed_condition VARCHAR,
+    also_confirmed VARCHAR,               -- at most two ids, ';' between
+    found_by VARCHAR,
+    differential_seen_before VARCHAR,
+    harm VARCHAR,
+    harm_related VARCHAR,
+    tier_in_hindsight VARCHAR
+);
+
+CREATE TABLE IF NOT EXISTS decision (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    received_at TIMESTAMPTZ NOT NULL,
+    content_hash VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    clinic_id VARCHAR NOT NULL,
+    submitted_at TIMESTAMPTZ,             -- of the form version that was on the screen
+    decided_at TIMESTAMPTZ NOT NULL,
+    decided_by VARCHAR NOT NULL,
+    status VARCHAR,
+    decided_tier VARCHAR,
+    reason VARCHAR                        -- a code of schemas/decision_form.csv
 );

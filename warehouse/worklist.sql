@@ -1,4 +1,5 @@
--- The worklist: open rows of referrals in the order in which people should be seen, in plain columns.
+-- The worklist: open rows of referrals in the order in which people should be seen, in plain columns. Open is whoever
+-- nobody has seen and whose referral nobody closed; a row that became more urgent since is open again (published.sql).
 -- Times are ISO 8601 in UTC. Overdue is worked out when it is read. {tier_order} is filled in from schemas/tiers.csv.
 -- The order is worked out over narrow rows, so that the head of a long list costs little.
 CREATE VIEW worklist AS
@@ -18,6 +19,8 @@ SELECT
     k.place, k.clinic_id, k.record_id, k.effective_tier, k.overdue,
     strftime(see_by AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S+00:00') AS see_by,
     priority_score, headline, tier_reason, tier AS computed_tier, tier_basis, needs_review, review_reason,
+    decided_tier, decided_by, strftime(decided_at AT TIME ZONE 'UTC', '%Y-%m-%dT%H:%M:%S+00:00') AS decided_at,
+    decision_reason,
     destination, first_imaging,
     array_to_string(list_transform(red_flags, lambda f: f.text), '; ') AS red_flags,
     array_to_string(until_seen, '; ') AS until_seen,

@@ -1,0 +1,40 @@
+-- What becomes of each accepted row of an outcome or decision file, decided against all that arrived before it, and
+-- what is odd about the record it names. {table}: outcome or decision; {time}: its column of the time it was made.
+-- staged_follow_up: this batch's rows that the contract accepted. Results: decided_row, odd_row.
+CREATE OR REPLACE TEMP TABLE decided_row AS
+WITH arrived AS (
+    SELECT clinic_id, record_id, {time} AS made_at, content_hash, 0 AS record_number, true AS earlier
+    FROM {table} SEMI JOIN staged_follow_up USING (clinic_id, record_id)
+    UNION ALL
+    SELECT clinic_id, record_id, {time}, content_hash, record_number, false FROM staged_follow_up
+),
+compared AS (
+    SELECT *,
+        -- the row kept for this record and time: the one that came first
+        first_value(content_hash) OVER same_time AS kept_hash,
+        row_number() OVER same_time AS place,
+        max(made_at) OVER (
+            PARTITION BY clinic_id, record_id ORDER BY earlier DESC, record_number
+            ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+        ) AS newest_before
+    FROM arrived
+    WINDOW same_time AS (PARTITION BY clinic_id, record_id, made_at ORDER BY earlier DESC, record_number)
+)
+SELECT record_number,
+    CASE
+        WHEN place > 1 AND content_hash <> kept_hash THEN 'conflicting_version'
+        WHEN place > 1 THEN 'duplicate'
+        WHEN newest_before > made_at THEN 'superseded'
+        ELSE 'accepted'
+    END AS disposition
+FROM compared
+WHERE NOT earlier;
+
+-- The form may arrive later, so its absence is told and refuses nothing.
+CREATE OR REPLACE TEMP TABLE odd_row AS
+SELECT s.record_number, s.clinic_id, s.record_id,
+       if(bool_or(v.record_id IS NOT NULL), 'no_such_version', 'no_such_record') AS code
+FROM staged_follow_up s LEFT JOIN intake_valid v USING (clinic_id, record_id)
+GROUP BY s.record_number, s.clinic_id, s.record_id, s.submitted_at
+HAVING NOT bool_or(v.record_id IS NOT NULL)
+    OR (s.submitted_at IS NOT NULL AND NOT bool_or(v.submitted_at = s.submitted_at));
