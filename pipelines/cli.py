@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-COMMANDS = ("run", "worklist", "explain", "sql", "quarantine", "model", "form", "dev", "doctor", "demo")
+COMMANDS = ("run", "worklist", "explain", "sql", "quarantine", "withdraw", "model", "form", "dev", "doctor", "demo")
 
 
 class LateGroup(click.Group):

@@ -20,6 +20,7 @@ _SPOKEN = {
     "WarehouseBusy": REFUSED,
     "WarehouseRefused": REFUSED,
     "SettingsRefused": REFUSED,
+    "MappingRefused": REFUSED,
     "QuarantineClosed": REFUSED,
     "NotReadable": USAGE,
     "StillBeingWritten": USAGE,
@@ -27,6 +28,7 @@ _SPOKEN = {
     "ClinicUnknown": USAGE,
     "ClinicNotNamed": USAGE,
     "QuarantineMissing": USAGE,
+    "NothingQuarantined": USAGE,
     "QueryRefused": USAGE,
 }
 _PROJECT = Path(__file__).resolve().parent.parent
@@ -60,7 +62,7 @@ def plain_ends() -> Iterator[None]:
 
 def _ended(error: Exception) -> Ended:
     name = type(error).__name__
-    if name in _SPOKEN and type(error).__module__.startswith("warehouse."):
+    if name in _SPOKEN and type(error).__module__.startswith(("schemas.", "warehouse.")):
         return Ended(_SPOKEN[name], str(error))
     if isinstance(error, OSError) and error.strerror:
         return Ended(UNEXPECTED, f"a file could not be read or written: {error.strerror.lower()}")

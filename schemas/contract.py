@@ -44,7 +44,7 @@ class Split:
     ``accepted``: row, the typed answers of ``schemas.records``, has_notes, canonical (the text whose SHA-256 is the
     intake hash: key, time and sorted non-blank answers), warnings (list of codes). ``refused``: row and the typed
     answers that could be read, the others null. ``rejections`` and ``warnings``: row, column (null for a whole
-    record), code; ``rejections`` also cell, the text that was refused. Warnings of severity ``note`` stand in
+    record), code; ``rejections`` also cell, the text that was refused (or a mapping's check). Warnings of severity ``note`` stand in
     ``warnings`` and not among a record's codes: nobody has to review them.
     """
 
@@ -236,7 +236,8 @@ def split(
     refused = rows.filter(is_refused).drop("canonical", FREE_TEXT_COLUMN)
     accepted = rows.filter(~is_refused).drop(FREE_TEXT_COLUMN)
     odd = found.filter(severity.is_in(["warn", "note"])).join(accepted.select("row"), on="row", how="semi")
-    odd = odd.select(list(_PROBLEM_SCHEMA))
+    # A check of a mapping has an id of its own, which says more than no column.
+    odd = odd.with_columns(pl.coalesce("column", "cell").alias("column")).select(list(_PROBLEM_SCHEMA))
     warnings = pl.concat([_warn_codes(accepted, frozenset(cells.columns)), odd]).sort("row", "code")
     to_review = warnings.filter(warnings["code"].replace_strict(_severities(), return_dtype=pl.String) == "warn")
     codes = to_review.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))

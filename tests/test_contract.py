@@ -192,7 +192,7 @@ def test_what_a_mapping_found_stands_beside_what_the_contract_found() -> None:
         (1, "submitted_at", "ambiguous_time", "2026-10-25 02:30"),
     ]
     assert parts.accepted["warnings"].to_list() == [["source_oddity"], []]
-    assert parts.warnings.rows() == [(0, None, "source_note"), (0, None, "source_oddity")]
+    assert parts.warnings.rows() == [(0, "template_left", "source_note"), (0, "no_injury", "source_oddity")]
 
 
 def test_a_nearly_empty_record_is_valid_and_a_missing_clinic_is_filled() -> None:

@@ -54,8 +54,9 @@ def test_every_record_gets_one_disposition_and_the_counts_add_up(home: Home, csv
     assert counts.balanced
     assert counts.counts == {
         "received": 7, "accepted": 2, "quarantined": 3, "duplicate": 1, "superseded": 1, "warned": 0,
-        "unknown_columns": 1,
+        "unknown_columns": 1, "set_aside": 0, "noted": 0,
     }  # fmt: skip
+    assert ledger.state(counts) == "accepted with 3 quarantined"
     assert "7 received = 2 accepted + 3 quarantined + 1 duplicate + 1 superseded" in ledger.sentence(counts)
     codes = rows(home, "SELECT unnest(problems).code FROM intake_quarantine ORDER BY record_number")
     assert codes == [("conflicting_version",), ("not_a_whole_number",), ("cell_count",)]
@@ -111,10 +112,15 @@ def test_a_file_refused_whole_is_kept_and_told(home: Home, csv_file: Callable[..
     assert rows(home, "SELECT count(*) FROM intake_raw") == [(0,)]
 
 
-def test_a_bad_byte_at_the_end_of_a_file_keeps_nothing_of_it_half(home: Home, csv_file: Callable[..., Path]) -> None:
-    text = HEADER.encode() + b"a,2026-01-01T10:00:00Z,29,1,,\n" * 3 + b"b,2026-01-01T10:00:00Z,29,1,,\xff\n"
-    assert load(home, csv_file(text)).refusal == "unreadable_encoding"
-    assert rows(home, "SELECT (SELECT count(*) FROM intake_raw), (SELECT count(*) FROM intake_valid)") == [(0, 0)]
+def test_a_bad_byte_costs_its_own_record_and_no_other(home: Home, csv_file: Callable[..., Path]) -> None:
+    lines = [f"r{number},2026-01-01T10:00:00Z,29,1,,caf\u00e9".encode() for number in range(5)]
+    lines[3] = b"r3,2026-01-01T10:00:00Z,29,1,,\xff"
+    counts = load(home, csv_file(HEADER.encode() + b"\n".join(lines) + b"\n"))
+    assert (counts.received, counts.accepted, counts.quarantined) == (5, 4, 1)
+    assert rows(home, "SELECT record_number, problems[1].code FROM intake_quarantine") == [(4, "bad_bytes")]
+    assert rows(home, "SELECT record_text FROM intake_raw WHERE record_number = 4") == [
+        ("r3,2026-01-01T10:00:00Z,29,1,,\\xff",)
+    ]
 
 
 def test_live_records_never_share_a_home_with_invented_ones(home: Home, csv_file: Callable[..., Path]) -> None:

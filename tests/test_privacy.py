@@ -20,6 +20,7 @@ PLACES = ("notes", "unmapped", "header", "filename", "foldername", "rejected", "
 ALLOWED_COLUMNS = {
     ("intake_raw", "record_text"),
     ("intake_quarantine", "problems"),
+    ("intake_waiting", "problems"),  # a view of it
     ("intake_file", "original_name"),
     ("record_text", "record_text"),
 }
@@ -45,7 +46,7 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Done]]:
     file = folder / f"{mark('filename')}.csv"
     file.write_text(FILE)
     broken = folder / f"{mark('filename')} broken.csv"
-    broken.write_bytes(FILE.encode() + b"d,north,2026-01-02T10:00:00Z,\xff,0,,\n")
+    broken.write_text(FILE.replace("submitted_at", "when"))
     home = tmp_path_factory.mktemp("home")
     ran = [hiptriage("run", file, home=home), hiptriage("run", broken, home=home)]
     assert ran[0].code == 3, ran[0].err

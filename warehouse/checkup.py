@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from schemas.mapping.mapping_file import MappingRefused, load_mapping
+from warehouse.answer_rates import RECORDS_WITHOUT_ONE, never_stated
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
@@ -27,7 +29,7 @@ class Finding:
 
 
 def check_home(home: Home) -> Iterator[Finding]:
-    """Look at folder, settings, lock, warehouse, archive, ledger and snapshot of a home, in that order."""
+    """Look at folder, settings, mappings, lock, warehouse, archive, ledger, answers and snapshot of a home."""
     yield _folder(home)
     try:
         home.settings()
@@ -35,6 +37,7 @@ def check_home(home: Home) -> Iterator[Finding]:
     except SettingsRefused as refused:
         yield Finding("wrong", str(refused))
         return
+    yield from _mappings(home)
     if not home.warehouse.exists():
         yield Finding("note", "no warehouse yet: it is made by the first hiptriage run")
         return
@@ -55,10 +58,26 @@ def _folder(home: Home) -> Finding:
     return Finding("ok", f"the home is {home.root}, open to its owner alone")
 
 
+def _mappings(home: Home) -> Iterator[Finding]:
+    for place, folder in enumerate([home.mappings, *sorted(p for p in home.mappings.glob("*") if p.is_dir())]):
+        for file in sorted(folder.glob("*.yaml")):
+            where = f"mapping {file.stem}" + (f" of {folder.name}" if place else "")
+            try:
+                mapping = load_mapping(file.read_bytes())
+            except (MappingRefused, OSError) as refused:
+                yield Finding("wrong", f"{where} cannot be used: {refused}")
+            else:
+                signed = "signed" if mapping.signed else "not signed"
+                yield Finding("ok", f"{where} can be used: {mapping.described}, {signed}")
+
+
 def _warehouse(home: Home) -> Iterator[Finding]:
     try:
         with opened(home, "check the warehouse") as connection:
-            archived = connection.execute("SELECT sha256, batch_id FROM intake_file ORDER BY batch_id").fetchall()
+            archived = connection.execute(
+                "SELECT sha256, batch_id FROM intake_file "
+                "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed) ORDER BY batch_id"
+            ).fetchall()
             unbalanced = connection.execute(
                 "SELECT batch_id FROM intake_ledger WHERE received <> accepted + quarantined + duplicate + superseded"
             ).fetchall()
@@ -78,6 +97,12 @@ def _warehouse(home: Home) -> Iterator[Finding]:
         yield Finding("wrong", f"counts do not add up: {', '.join(batch_id for (batch_id,) in unbalanced)}")
     else:
         yield Finding("ok", "received = accepted + quarantined + duplicate + superseded, for every batch")
+    for clinic, columns in never_stated(home).items():
+        yield Finding(
+            "note",
+            f"{clinic}: never answered yes in {RECORDS_WITHOUT_ONE} records or more, so look at form and mapping: "
+            f"{', '.join(columns)}",
+        )
     if waiting:
         yield Finding("note", f"{waiting} files wait to be loaded: hiptriage run")
 

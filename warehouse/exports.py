@@ -10,7 +10,7 @@ import csv
 import json
 import os
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,10 +53,15 @@ def safe_cell(value: Any) -> Any:
 
 def write_csv(result: duckdb.DuckDBPyConnection, stream: TextIO) -> int:
     """Write a result as formula-safe CSV with a header; gives the number of rows."""
+    return write_rows(columns_of(result), rows_of(result), stream)
+
+
+def write_rows(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], stream: TextIO) -> int:
+    """Write rows of any origin as formula-safe CSV with a header; gives the number of rows."""
     writer = csv.writer(stream, lineterminator="\n")
-    writer.writerow([safe_cell(name) for name in columns_of(result)])
+    writer.writerow([safe_cell(name) for name in columns])
     count = 0
-    for row in rows_of(result):
+    for row in rows:
         writer.writerow([safe_cell(value) for value in row])
         count += 1
     return count

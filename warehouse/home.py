@@ -88,6 +88,11 @@ class Home:
         return self.root / "archive"
 
     @property
+    def mappings(self) -> Path:
+        """Mapping files: ``mappings/<clinic>/`` or, for files that name their clinics, ``mappings/``."""
+        return self.root / "mappings"
+
+    @property
     def warehouse(self) -> Path:
         """The DuckDB file that one process at a time may open."""
         return self.root / "warehouse.duckdb"
@@ -114,7 +119,7 @@ class Home:
 
     def ensure(self) -> None:
         """Create the folders, open to the owner alone."""
-        for folder in (self.root, self.landing, self.archive, self.models, self.snapshots, self.dagster):
+        for folder in (self.root, self.landing, self.archive, self.mappings, self.models, self.snapshots, self.dagster):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def settings(self) -> Settings:

@@ -6,7 +6,7 @@ Belongs here: the counts, what they say in plain words, and their row. Does not 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 
 import duckdb
@@ -19,7 +19,12 @@ from warehouse.store import opened
 
 @dataclass(frozen=True, slots=True)
 class Reconciled:
-    """Counts of one batch: received = accepted + quarantined + duplicate + superseded, or a refusal code."""
+    """Counts of one batch: received = accepted + quarantined + duplicate + superseded, or a refusal code.
+
+    ``contents``: intake, outcome or decision. ``read_as``: how its columns became those of the form (form, redcap,
+    fhir, or name and version of a mapping). ``set_aside``: rows that are no records of ours (another REDCap
+    instrument). ``noted``: accepted records that a check of the mapping noted.
+    """
 
     batch_id: str
     received: int
@@ -31,6 +36,10 @@ class Reconciled:
     unknown_columns: int
     refusal: str | None = None
     refusal_columns: tuple[str, ...] = ()
+    contents: str = "intake"
+    read_as: str = "form"
+    set_aside: int = 0
+    noted: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -48,19 +57,41 @@ class Reconciled:
         return {name: value for name, value in asdict(self).items() if isinstance(value, int)}
 
 
+_COLUMNS = [field.name for field in fields(Reconciled)]
+
+
+def state(counts: Reconciled) -> str:
+    """One of the four states of a batch: refused whole, nothing new, accepted with some quarantined, clean."""
+    if counts.refusal:
+        return "refused whole"
+    if counts.quarantined:
+        return f"accepted with {counts.quarantined} quarantined"
+    if not counts.accepted and not counts.superseded:
+        return "nothing new"
+    return "clean"
+
+
 def sentence(counts: Reconciled) -> str:
-    """The counts of one batch in plain words."""
+    """State and counts of one batch in plain words."""
     if counts.refused_because:
-        return f"refused whole: {counts.refused_because}"
-    parts = [f"{counts.received} received = {counts.accepted} accepted"]
+        return f"{state(counts)}: {counts.refused_because}"
+    parts = [f"{state(counts)}: {counts.received} received = {counts.accepted} accepted"]
     parts += [
         f"{value} {name}" for name, value in counts.counts.items() if name in ("quarantined", "duplicate", "superseded")
     ]
     text = " + ".join(parts)
     if counts.warned:
         text += f"; {counts.warned} accepted with a warning"
+    if counts.noted:
+        text += f"; {counts.noted} with a note of the mapping"
+    if counts.set_aside:
+        text += f"; {counts.set_aside} further rows belong to other instruments and hold no answer of the form"
     if counts.unknown_columns:
         text += f"; {counts.unknown_columns} columns that the form does not have were kept in raw only"
+    if counts.contents != "intake":
+        text += f"; a file of {counts.contents}s"
+    elif counts.read_as != "form":
+        text += f"; read as {counts.read_as}"
     return text
 
 
@@ -73,31 +104,20 @@ def counts_of(home: Home, batch_id: str) -> Reconciled | None:
 def reconciled(connection: duckdb.DuckDBPyConnection, batch_id: str) -> Reconciled | None:
     """The counts of a batch fixed on its arrival, or None if it has not been loaded."""
     row = connection.execute(
-        "SELECT batch_id, received, accepted, quarantined, duplicate, superseded, warned, unknown_columns, refusal, "
-        "refusal_columns "
-        "FROM intake_ledger WHERE batch_id = ? AND event IN ('arrival', 'refused')",
+        f"SELECT {', '.join(_COLUMNS)} FROM intake_ledger WHERE batch_id = ? AND event IN ('arrival', 'refused')",
         [batch_id],
     ).fetchone()
-    return Reconciled(*row[:-1], tuple(row[-1])) if row else None
+    if not row:
+        return None
+    said = dict(zip(_COLUMNS, row, strict=True))
+    return Reconciled(**said | {"refusal_columns": tuple(said["refusal_columns"])})
 
 
 def write(connection: duckdb.DuckDBPyConnection, counts: Reconciled, event: str) -> None:
-    """Enter the counts of a batch; ``event`` is arrival or refused."""
+    """Enter the counts of a batch; ``event`` is arrival or refused, or later replay or withdrawal."""
+    values = asdict(counts) | {"refusal_columns": list(counts.refusal_columns)}
+    values |= {"event": event, "happened_at": datetime.now(UTC), "contract_version": contract_version()}
     connection.execute(
-        "INSERT INTO intake_ledger VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        [
-            counts.batch_id,
-            event,
-            datetime.now(UTC),
-            counts.received,
-            counts.accepted,
-            counts.quarantined,
-            counts.duplicate,
-            counts.superseded,
-            counts.warned,
-            counts.unknown_columns,
-            counts.refusal,
-            list(counts.refusal_columns),
-            contract_version(),
-        ],
+        f"INSERT INTO intake_ledger ({', '.join(values)}) VALUES ({', '.join('?' for _ in values)})",
+        list(values.values()),
     )

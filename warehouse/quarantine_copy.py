@@ -19,21 +19,49 @@ BATCH_ROWS = 20_000
 
 _TABLES = {
     "quarantine": """
-        SELECT q.batch_id, q.record_number, q.clinic_id, q.record_id, q.received_at, q.contract_version, q.problems,
-               r.record_text
-        FROM intake_quarantine q LEFT JOIN intake_raw r USING (batch_id, record_number)
+        SELECT q.batch_id, q.record_number, coalesce(nullif(f.clinic, ''), q.clinic_id) AS clinic_id, q.record_id,
+               q.received_at, q.contract_version, q.problems, r.record_text,
+               coalesce((SELECT max(l.contents) FROM intake_ledger l
+                         WHERE l.batch_id = q.batch_id AND l.event = 'arrival'), 'intake') AS contents
+        FROM intake_waiting q JOIN intake_file f USING (batch_id)
+        LEFT JOIN intake_raw r USING (batch_id, record_number)
         ORDER BY q.received_at, q.batch_id, q.record_number
     """,
     "header": """
         SELECT batch_id, record_text AS header_text FROM intake_raw
-        WHERE record_number = 0 AND batch_id IN (SELECT batch_id FROM intake_quarantine)
+        WHERE record_number = 0 AND batch_id IN (SELECT batch_id FROM intake_waiting)
     """,
-    "ledger": "SELECT * FROM intake_ledger ORDER BY happened_at, batch_id",
+    "refused_file": "SELECT * FROM intake_refused_file ORDER BY happened_at, batch_id",
     "file": """
         SELECT batch_id, clinic, sha256, data_kind, size_bytes, received_at FROM intake_file
         ORDER BY received_at, batch_id
     """,
 }
+
+
+# What readers ask of the copy. Clinic, batch and record may be null: then all of them.
+COUNTS = """
+    SELECT batch_id, contents, problem.code, problem.column_name, count(DISTINCT record_number) AS records, received_at
+    FROM (SELECT batch_id, contents, record_number, received_at, unnest(problems) AS problem FROM quarantine
+          WHERE $clinic IS NULL OR clinic_id = $clinic)
+    GROUP BY ALL ORDER BY received_at, batch_id, records DESC, problem.code, problem.column_name
+"""
+REFUSED_FILES = """
+    SELECT r.batch_id, r.refusal, r.refusal_columns, r.happened_at FROM refused_file r JOIN file f USING (batch_id)
+    WHERE $clinic IS NULL OR f.clinic = $clinic ORDER BY r.happened_at, r.batch_id
+"""
+SEND_BACK = """
+    SELECT batch_id, record_number, contents, problem.code, problem.column_name
+    FROM (SELECT batch_id, contents, record_number, received_at, unnest(problems) AS problem FROM quarantine
+          WHERE ($clinic IS NULL OR clinic_id = $clinic) AND ($batch IS NULL OR batch_id = $batch))
+    ORDER BY received_at, batch_id, record_number, 5, 4
+"""
+IN_FULL = """
+    SELECT batch_id, record_number, contents, problems, record_text, header_text
+    FROM quarantine LEFT JOIN header USING (batch_id)
+    WHERE ($batch IS NULL OR batch_id = $batch) AND ($record IS NULL OR record_number = $record)
+    ORDER BY received_at, batch_id, record_number
+"""
 
 
 class QuarantineMissing(Exception):
@@ -81,7 +109,7 @@ def _put_in_place(half: Path, final: Path) -> None:
 
 @contextmanager
 def reading(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A read-only connection to the copy: tables quarantine, header, ledger and file.
+    """A read-only connection to the copy: tables quarantine, header, refused_file and file.
 
     Raises QuarantineMissing, QuarantineClosed.
     """

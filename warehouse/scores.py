@@ -74,6 +74,7 @@ def outstanding(home: Home, versions: Versions) -> Outstanding:
         ((unscored,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
         ((changed_at,),) = connection.execute(
             "SELECT max(moment) FROM (SELECT max(happened_at) AS moment FROM intake_ledger "
+            "UNION ALL SELECT max(happened_at) FROM withdrawal "
             f"UNION ALL SELECT max(scored_at) FROM referral_score WHERE {_BY_THESE})",
             _bound(versions),
         ).fetchall()
@@ -137,7 +138,7 @@ def unread_records(connection: duckdb.DuckDBPyConnection, rules_version: str) ->
     return connection.execute(
         f"""
         SELECT q.batch_id, q.record_number, {columns}
-        FROM intake_quarantine q LEFT JOIN intake_unread u USING (batch_id, record_number)
+        FROM intake_waiting q LEFT JOIN intake_unread u USING (batch_id, record_number)
         ANTI JOIN (SELECT * FROM unread_form WHERE rules_version = ?) f USING (batch_id, record_number)
         ORDER BY q.batch_id, q.record_number
         """,

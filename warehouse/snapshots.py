@@ -27,6 +27,7 @@ from warehouse.lock import holding
 from warehouse.publication import ClinicContent, Publication
 from warehouse.snapshot_reading import FORMAT, POINTER, UNASSIGNED, SnapshotMissing, current_snapshot, read_manifest
 from warehouse.store import WarehouseRefused, opened
+from warehouse.withdrawing import erasure
 
 HALF = ".half-"  # a folder or file that is being made or being removed
 
@@ -55,6 +56,7 @@ def publish(home: Home, *, about: Publication) -> Published:
     or DuckDB fails; the current snapshot then stays as it was.
     """
     with holding(home, publication.PURPOSE):
+        erasure.go_on(home)
         _sweep(home)
         published_at = datetime.now(UTC)
         snapshot_id = f"{published_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
@@ -72,6 +74,7 @@ def publish(home: Home, *, about: Publication) -> Published:
         _seal(half, home.snapshots / snapshot_id)
         _swap_pointer(home, snapshot_id)
         _retire(home, snapshot_id, published_at)
+        erasure.end(home)
     of_clinics = manifest["clinics"].values()
     named = [of for clinic, of in manifest["clinics"].items() if clinic != UNASSIGNED]
     return Published(

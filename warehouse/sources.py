@@ -12,10 +12,13 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import csv_records
+from schemas.problems import FileRefused
 from warehouse.archive import put
+from warehouse.formats.recognise import opened_source
 from warehouse.home import DataKind, Home
+from warehouse.reading_plan import plan_of
 from warehouse.store import WarehouseRefused, opened
+from warehouse.withdrawing.withdrawn import earlier_batch
 
 NO_CLINIC = "several"
 
@@ -42,7 +45,7 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
     clinic, and WarehouseRefused where live records would meet others.
     """
     archived = put(file, home.archive)
-    if not clinic and csv_records.names_no_clinic(home.archive / archived.sha256):
+    if not clinic and _names_no_clinic(home, home.archive / archived.sha256):
         raise ClinicNotNamed(
             "a file has no clinic_id column: name its clinic with --clinic, or put it in a folder named as the clinic"
         )
@@ -53,6 +56,8 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
             "SELECT batch_id, clinic, sha256, data_kind, received_at FROM intake_file WHERE clinic = ? AND sha256 = ?",
             [clinic, archived.sha256],
         ).fetchone()
+        if earlier := earlier_batch(connection, home, clinic, archived.sha256):
+            return batch_of(connection, earlier), False
         if known:
             return Batch(*known), False
         kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT data_kind FROM intake_file").fetchall()}
@@ -66,6 +71,16 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
             [batch_id, clinic, archived.sha256, file.name, data_kind, archived.size_bytes, received_at],
         )
     return Batch(batch_id, clinic, archived.sha256, data_kind, received_at), True
+
+
+def _names_no_clinic(home: Home, file: Path) -> bool:
+    """Whether nothing is wrong with the file but that it lacks the clinic."""
+    try:
+        with opened_source(file) as source:
+            plan_of(home, source, "")
+    except FileRefused as refused:
+        return refused.code == "missing_column" and refused.columns == ("clinic_id",)
+    return False
 
 
 def pending_batches(home: Home) -> list[str]:

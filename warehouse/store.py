@@ -21,7 +21,8 @@ from schemas.referral import scored_schema
 from warehouse.home import Home
 from warehouse.lock import holding
 
-WAREHOUSE_VERSION = 2  # 1 had no history of which model was in force
+# 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals.
+WAREHOUSE_VERSION = 3
 
 
 class WarehouseRefused(Exception):

@@ -71,7 +71,7 @@ CREATE TABLE IF NOT EXISTS intake_warning (
     clinic_id VARCHAR NOT NULL,
     record_id VARCHAR NOT NULL,
     code VARCHAR NOT NULL,
-    column_name VARCHAR
+    column_name VARCHAR                   -- or the id of the mapping's check
 );
 
 CREATE TABLE IF NOT EXISTS intake_quarantine (

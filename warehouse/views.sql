@@ -1,9 +1,13 @@
 -- Views over the working warehouse.
 
+-- What was not withdrawn: only this is scored and published.
+CREATE OR REPLACE VIEW intake_shown AS
+SELECT * FROM intake_valid ANTI JOIN withdrawn_record USING (clinic_id, record_id);
+
 -- Every version of every record, newest first by time of submission; version 1 is the current one.
 CREATE OR REPLACE VIEW intake_version AS
 SELECT *, row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY submitted_at DESC) AS version_rank
-FROM intake_valid;
+FROM intake_shown;
 
 CREATE OR REPLACE VIEW intake_current AS SELECT * EXCLUDE (version_rank) FROM intake_version WHERE version_rank = 1;
 
@@ -11,4 +15,18 @@ CREATE OR REPLACE VIEW intake_current AS SELECT * EXCLUDE (version_rank) FROM in
 CREATE OR REPLACE VIEW intake_lineage AS
 SELECT v.clinic_id, v.record_id, v.submitted_at, v.intake_hash, v.batch_id, v.record_number, f.sha256, f.received_at,
        f.original_name, r.record_text
-FROM intake_valid v JOIN intake_file f USING (batch_id) JOIN intake_raw r USING (batch_id, record_number);
+FROM intake_shown v JOIN intake_file f USING (batch_id) JOIN intake_raw r USING (batch_id, record_number);
+
+-- Refused records that nobody has dealt with yet: not read in a replay, not dismissed, not withdrawn.
+CREATE OR REPLACE VIEW intake_waiting AS
+SELECT q.* FROM intake_quarantine q ANTI JOIN intake_release USING (batch_id, record_number)
+WHERE NOT list_contains(list_transform(q.problems, lambda p: p.code), 'withdrawn')
+  AND NOT EXISTS (
+      SELECT 1 FROM withdrawn_record w JOIN intake_file f ON f.batch_id = q.batch_id
+      WHERE w.record_id = q.record_id AND w.clinic_id IN (q.clinic_id, f.clinic)
+  );
+
+-- Files that were refused whole and are still.
+CREATE OR REPLACE VIEW intake_refused_file AS
+SELECT * FROM intake_ledger r
+WHERE event = 'refused' AND NOT EXISTS (SELECT 1 FROM intake_ledger l WHERE l.batch_id = r.batch_id AND l.event = 'replay');

@@ -1,6 +1,5 @@
 """``hiptriage run``: land files, load, score, publish; and say what became of every record."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import datetime
@@ -11,8 +10,8 @@ import click
 from pipelines.console import unread_sentence
 from pipelines.instance import use_instance_of
 from pipelines.model_in_force import versions_in_force
+from pipelines.options import clinic_option
 from pipelines.outcomes import QUARANTINED, REFUSED, UNEXPECTED, USAGE, Ended, plain_ends
-from schemas.answers import KEY_PATTERNS
 from warehouse import landing, ledger, scores
 from warehouse.home import DataKind, Home
 from warehouse.ledger import Reconciled
@@ -20,13 +19,6 @@ from warehouse.lock import holding
 from warehouse.scores import Versions
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
 from warehouse.sources import register
-
-
-def clinic_option(_: click.Context, __: click.Parameter, clinic: str | None) -> str | None:
-    """Check a clinic id given on the command line."""
-    if clinic is not None and not re.match(KEY_PATTERNS["clinic_id"], clinic):
-        raise click.BadParameter("a clinic id is 1-32 of a-z 0-9 -")
-    return clinic
 
 
 @click.command()
@@ -37,14 +29,25 @@ def clinic_option(_: click.Context, __: click.Parameter, clinic: str | None) -> 
     type=click.Choice(["live", "sample", "published_case"]),
     help="Kind of records; real and invented ones never share a home. [default: as the settings say, else live]",
 )
-def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None) -> None:
+@click.option(
+    "--mapping",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="Mapping file to keep for this clinic from now on, in place of an earlier version of the same name.",
+)
+def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None, mapping: Path | None) -> None:
     """Load files (default: the landing folder), score what lacks a score, publish a snapshot.
 
-    Files are copied, never moved or changed. The same bytes again are a no-op.
+    Intake forms, outcomes and decisions are told apart by their columns, formats by their content. Files are copied,
+    never moved or changed. The same bytes again are a no-op.
     """
     with plain_ends():
         home = Home.from_environment()
         with holding(home, "hiptriage run"):
+            if mapping:
+                from warehouse.reading_plan import adopt
+
+                kept = adopt(home, clinic or "", mapping.read_bytes())
+                click.echo(f"mapping {kept.described} is kept for {clinic or 'files that name their clinics'}")
             known = land(home, paths, clinic, data_kind or home.settings().data_kind)
             done = process(home)
         report(home, done, known)

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import dagster as dg
 
 from pipelines.failures import without_patient_values
-from warehouse import intake, intake_checks, landing, ledger, sources
+from warehouse import answer_rates, intake, intake_checks, landing, ledger, sources
 from warehouse.home import Home
 
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
@@ -60,6 +60,12 @@ def _table(name: str, description: str, *deps: str) -> dg.AssetSpec:
             description="Every stored record of these batches keeps the contract, read back from the warehouse.",
         ),
         dg.AssetCheckSpec(
+            "answer_rates",
+            asset="intake_valid",
+            description="Warns when a red-flag question was never answered yes in 200 records of a clinic or more: "
+            "its form or mapping may have lost the box.",
+        ),
+        dg.AssetCheckSpec(
             "reconciliation",
             asset="intake_raw",
             blocking=True,
@@ -90,6 +96,7 @@ def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
                 )
         broken = intake_checks.contract_failures(home, context.partition_keys)
         refused_codes = intake_checks.problem_counts(home, context.partition_keys)
+        never = answer_rates.never_stated(home)
     for table in ("intake_raw", "intake_valid", "intake_warning", "intake_quarantine"):
         yield dg.MaterializeResult(asset_key=table)
     yield dg.AssetCheckResult(
@@ -97,6 +104,13 @@ def load_batch(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResu
         check_name="contract",
         passed=broken == 0,
         metadata={"records that break the contract": broken},
+    )
+    yield dg.AssetCheckResult(
+        asset_key="intake_valid",
+        check_name="answer_rates",
+        passed=not never,
+        severity=dg.AssetCheckSeverity.WARN,
+        metadata={clinic: ", ".join(columns) for clinic, columns in never.items()} or {"never answered yes": "none"},
     )
     unbalanced = [counts.batch_id for counts in loaded if not counts.balanced]
     yield dg.AssetCheckResult(

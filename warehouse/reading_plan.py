@@ -1,0 +1,74 @@
+"""How a file of a clinic is read: by one of the clinic's mapping files, or by a reading that the product knows.
+
+Belongs here: finding and keeping mapping files. Does not belong here: what a mapping may say (``schemas.mapping``).
+A mapping belongs to the place its files come from: ``mappings/<clinic>/`` or, for files that name their own clinics,
+``mappings/``. Which of them a file is read with depends on its columns alone.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from schemas.mapping.mapping_file import Mapping, MappingRefused, load_mapping
+from schemas.mapping.plan import Plan, plan_for
+from schemas.problems import FileRefused
+from warehouse.formats.block import Source
+from warehouse.home import Home
+
+
+def mappings_of(home: Home, clinic: str) -> list[Mapping]:
+    """The mappings of a clinic's folder ('' for files that name their clinics), by file name.
+
+    Raises FileRefused (unusable_mapping): a file must not be read without the mapping that its clinic declared.
+    """
+    folder = home.mappings / clinic
+    try:
+        return [load_mapping(file.read_bytes()) for file in sorted(folder.glob("*.yaml"))]
+    except (MappingRefused, OSError):
+        raise FileRefused("unusable_mapping") from None
+
+
+def plan_of(home: Home, source: Source, clinic: str) -> Plan:
+    """How to read ``source``, which came from ``clinic`` ('' where each row names its own). Raises FileRefused."""
+    header = source.header
+    return plan_for(
+        header.columns,
+        typed=header.typed,
+        delimiter=header.delimiter,
+        format=header.format,
+        mappings=mappings_of(home, clinic),
+        clinic_known=bool(clinic),
+    )
+
+
+def adopt(home: Home, clinic: str, text: bytes) -> Mapping:
+    """Check a mapping file and keep it as the clinic's, in place of an earlier version of the same name.
+
+    Raises MappingRefused.
+    """
+    mapping = load_mapping(text)
+    folder = home.mappings / clinic
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as half:
+        half.write(text)
+        half.flush()
+        os.fsync(half.fileno())
+    Path(half.name).replace(folder / f"{mapping.name}.yaml")
+    return mapping
+
+
+def note_mapping(connection: duckdb.DuckDBPyConnection, batch_id: str, mapping: Mapping | None) -> None:
+    """Enter with which mapping a batch was read, and the mapping as it was then."""
+    if mapping is None:
+        return
+    now = datetime.now(UTC)
+    connection.execute(
+        "INSERT OR IGNORE INTO intake_mapping VALUES (?, ?, ?, ?)",
+        [mapping.digest, mapping.described, mapping.text, now],
+    )
+    connection.execute("INSERT INTO intake_read_with VALUES (?, ?, ?)", [batch_id, mapping.digest, now])

@@ -1,0 +1,163 @@
+"""Refused records tried again, and refused forms that a person has dealt with.
+
+Belongs here: reading the quarantined records of a batch once more from the archive, after the contract, the mapping or
+the program changed. What was counted on arrival never changes: a record that leaves the quarantine gets a row in
+``intake_release``, and the batch a further row in the ledger. A mended file is not replayed: it is a new file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Literal, get_args
+
+import duckdb
+import polars as pl
+
+from schemas.problems import FileRefused
+from warehouse import intake, ledger
+from warehouse.formats.recognise import opened_source
+from warehouse.home import Home
+from warehouse.ledger import Reconciled
+from warehouse.reading_plan import note_mapping, plan_of
+from warehouse.sources import Batch, batch_of
+from warehouse.staging import stage, unstage
+from warehouse.store import WarehouseRefused, opened
+
+DismissReason = Literal["entered_by_hand", "telephoned", "sent_again", "not_a_patient", "test_record"]
+DISMISS_REASONS = get_args(DismissReason)
+
+
+class NothingQuarantined(Exception):
+    """No such record waits in the quarantine; the message is one plain sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """What became of a batch's quarantined records: tried = released + still_refused, or the file's refusal code."""
+
+    batch_id: str
+    tried: int
+    released: int
+    still_refused: int
+    refusal: str | None = None
+
+    @property
+    def sentence(self) -> str:
+        """The outcome in plain words."""
+        if self.refusal:
+            return f"still refused whole ({self.refusal})"
+        return f"{self.tried} tried again = {self.released} now read + {self.still_refused} still refused"
+
+
+def waiting(home: Home) -> list[str]:
+    """Batches with refused records, or refused whole, oldest first."""
+    with opened(home, "look at the quarantine") as connection:
+        rows = connection.execute(
+            """
+            SELECT batch_id FROM intake_file f
+            WHERE batch_id IN (SELECT batch_id FROM intake_waiting)
+               OR batch_id IN (SELECT batch_id FROM intake_refused_file)
+            ORDER BY received_at, batch_id
+            """
+        ).fetchall()
+    return [batch_id for (batch_id,) in rows]
+
+
+def replay(home: Home, batch_id: str) -> Replayed:
+    """Try a batch's quarantined records, or its refused file, once more; all of it in one transaction.
+
+    A record that can be read now gets the disposition that it would have had, with the time at which its batch
+    arrived. Raises NothingQuarantined, WarehouseRefused (also where the archived file is gone).
+    """
+    with opened(home, "replay a batch") as connection:
+        batch = batch_of(connection, batch_id)
+        if not (home.archive / batch.sha256).is_file():
+            raise WarehouseRefused("the archived file of this batch is gone; ask the clinic to send it again")
+        refused = connection.execute(
+            "SELECT count(*) FROM intake_refused_file WHERE batch_id = ?", [batch_id]
+        ).fetchone() != (0,)
+        try:
+            return _load_whole(connection, home, batch) if refused else _replay(connection, home, batch)
+        except FileRefused as still:
+            code = still.code
+    return Replayed(batch_id, 0, 0, 0, code)
+
+
+def dismiss(home: Home, batch_id: str, record_number: int, *, by: str, reason: DismissReason) -> None:
+    """Take a refused form off the list of unread forms: a person has dealt with it. The quarantine keeps it.
+
+    ``by``: who did. Raises NothingQuarantined.
+    """
+    with opened(home, "dismiss a refused form") as connection:
+        found = connection.execute(
+            "SELECT count(*) FROM intake_waiting WHERE batch_id = ? AND record_number = ?", [batch_id, record_number]
+        ).fetchone()
+        if found == (0,):
+            raise NothingQuarantined("no such record waits in the quarantine: see hiptriage quarantine list")
+        connection.execute(
+            "INSERT INTO intake_release VALUES (?, ?, ?, 'dismissed', NULL, ?, ?)",
+            [batch_id, record_number, datetime.now(UTC), by, reason],
+        )
+        ledger.write(connection, Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0), "dismissal")
+
+
+def _load_whole(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> Replayed:
+    counts = intake.load_records(connection, home, batch)
+    ledger.write(connection, counts, "replay")
+    return Replayed(batch.batch_id, counts.received, counts.received - counts.quarantined, counts.quarantined)
+
+
+def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> Replayed:
+    arrival = ledger.reconciled(connection, batch.batch_id)
+    waiting = connection.execute("SELECT record_number FROM intake_waiting WHERE batch_id = ?", [batch.batch_id]).pl()[
+        "record_number"
+    ]
+    if arrival is None or waiting.is_empty():
+        raise NothingQuarantined("nothing of this batch waits in the quarantine: see hiptriage quarantine list")
+    if arrival.contents != "intake":
+        raise NothingQuarantined("a file of outcomes or decisions is not replayed: send the mended rows as a new file")
+    with opened_source(home.archive / batch.sha256) as source:
+        plan = plan_of(home, source, batch.clinic)
+        stage(connection, home, batch, source, plan, only=waiting)
+    note_mapping(connection, batch.batch_id, plan.mapping)
+    intake.decide(connection)
+    connection.execute(
+        "INSERT INTO intake_release SELECT ?, record_number, ?, 'replayed', disposition, NULL, NULL FROM decided "
+        "WHERE disposition <> 'conflicting_version'",
+        [batch.batch_id, datetime.now(UTC)],
+    )
+    # What is refused now, and why, takes the place of what was refused before.
+    for table in ("intake_quarantine", "intake_unread", "unread_form"):
+        connection.execute(
+            f"DELETE FROM {table} WHERE batch_id = ? AND record_number IN (SELECT record_number FROM staged_problem)",
+            [batch.batch_id],
+        )
+    intake.quarantine_staged(connection, batch)
+    counts = _counts(connection, batch, waiting)
+    ledger.write(connection, replace(counts, read_as=plan.name), "replay")
+    unstage(connection)
+    return Replayed(batch.batch_id, counts.received, counts.received - counts.quarantined, counts.quarantined)
+
+
+def _counts(connection: duckdb.DuckDBPyConnection, batch: Batch, tried: pl.Series) -> Reconciled:
+    """The counts of one replay: tried = accepted + quarantined + duplicate + superseded."""
+    said = dict(connection.execute("SELECT disposition, count(*) FROM decided GROUP BY disposition").fetchall())
+    ((refused,),) = connection.execute("SELECT count(DISTINCT record_number) FROM staged_problem").fetchall()
+    ((warned,),) = connection.execute(
+        "SELECT count(DISTINCT record_number) FROM staged_warning JOIN decided USING (record_number) "
+        "WHERE disposition IN ('accepted', 'superseded') AND code <> 'source_note'"
+    ).fetchall()
+    counts = Reconciled(
+        batch.batch_id,
+        received=tried.len(),
+        accepted=said.get("accepted", 0),
+        quarantined=refused,
+        duplicate=said.get("duplicate", 0),
+        superseded=said.get("superseded", 0),
+        warned=warned,
+        unknown_columns=0,
+    )
+    if not counts.balanced:
+        raise WarehouseRefused("the counts of a replay do not add up; nothing of it was kept")
+    return counts

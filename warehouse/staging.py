@@ -1,0 +1,127 @@
+"""A file's records read, mapped and judged by the contract, in temporary tables: nothing is decided or kept yet.
+
+Belongs here: from a source to the tables ``staged`` (accepted, shape of ``intake_valid``), ``staged_unread`` (what
+could be read of refused ones), ``staged_problem`` and ``staged_warning``. Does not belong here: dispositions and what
+becomes of the records (``warehouse.intake``, ``warehouse.replay``).
+
+Privacy: patient rows pass through here; nothing of them is logged or put into an exception.
+"""
+
+from __future__ import annotations
+
+import duckdb
+import polars as pl
+
+from schemas.contract import Split, split
+from schemas.mapping.mapped import Mapped
+from schemas.mapping.plan import Plan
+from schemas.records import answer_schema, record_schema
+from warehouse.formats.block import Block, Source
+from warehouse.home import Home
+from warehouse.sources import Batch
+from warehouse.withdrawing.withdrawn import without_withdrawn
+
+STAGED = ("staged", "staged_unread", "staged_problem", "staged_warning")
+_RECORD = ", ".join(f'"{field.name}"' for field in record_schema())
+_ANSWERS = ", ".join(f'"{field.name}"' for field in answer_schema())
+
+
+def stage(
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    batch: Batch,
+    source: Source,
+    plan: Plan,
+    only: pl.Series | None = None,
+) -> int:
+    """Fill the staged tables from ``source``; gives the number of rows set aside as no records of ours.
+
+    ``only``: record numbers (Int64) to read again; without it every record is read, and its original text is entered
+    in ``intake_raw`` with the header as record 0.
+    """
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged AS SELECT * FROM intake_valid LIMIT 0")
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged_unread AS SELECT * FROM intake_unread LIMIT 0")
+    connection.execute(
+        "CREATE OR REPLACE TEMP TABLE staged_problem (record_number BIGINT, code VARCHAR, column_name VARCHAR, "
+        "cell VARCHAR)"
+    )
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged_warning AS SELECT * FROM intake_warning LIMIT 0")
+    if only is None:
+        connection.execute("INSERT INTO intake_raw VALUES (?, 0, ?)", [batch.batch_id, source.header.text])
+    set_aside = 0
+    for arriving in source.blocks(plan.wanted):
+        block = without_withdrawn(connection, home, batch.batch_id, batch.clinic, arriving, plan)
+        number = block.numbers.gather(block.cells["row"]).alias("record_number")
+        cells = block.cells
+        if only is not None:
+            wanted = number.is_in(only.implode())
+            cells, number = cells.filter(wanted), number.filter(wanted)
+        mapped, kept = _without_set_aside(plan.to_form(cells))
+        aside = number.filter(~kept)
+        set_aside += aside.len()
+        if only is None:
+            _keep_texts(connection, batch, block, aside)
+        parts = split(
+            mapped.cells, clinic=batch.clinic or None, received_at=batch.received_at, problems=mapped.problems
+        )
+        _stage_split(connection, batch, parts, number.filter(kept))
+        _stage_broken(connection, block, only)
+    return set_aside
+
+
+def unstage(connection: duckdb.DuckDBPyConnection) -> None:
+    """Drop the temporary tables."""
+    for table in (*STAGED, "decided"):
+        connection.execute(f"DROP TABLE IF EXISTS {table}")
+
+
+def _without_set_aside(mapped: Mapped) -> tuple[Mapped, pl.Series]:
+    """The block without the rows that are no records, and for each row whether it is one."""
+    places = pl.Series("row", range(mapped.cells.height), dtype=pl.UInt32)
+    kept = ~places.is_in(mapped.set_aside.cast(pl.UInt32).implode())
+    if kept.all():
+        return mapped, kept
+    moved = pl.DataFrame({"row": places, "to": kept.cast(pl.UInt32).cum_sum() - 1}).filter(kept)
+    problems = mapped.problems.join(moved, on="row").with_columns(pl.col("to").alias("row")).drop("to")
+    return Mapped(mapped.cells.filter(kept), problems, mapped.set_aside.clear()), kept
+
+
+def _keep_texts(connection: duckdb.DuckDBPyConnection, batch: Batch, block: Block, aside: pl.Series) -> None:
+    texts = pl.DataFrame([block.numbers, block.texts]).filter(~block.numbers.is_in(aside.implode()))
+    connection.register("arriving", texts.to_arrow())
+    connection.execute("INSERT INTO intake_raw SELECT ?, record_number, record_text FROM arriving", [batch.batch_id])
+    connection.unregister("arriving")
+
+
+def _stage_split(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Split, number: pl.Series) -> None:
+    def numbered(frame: pl.DataFrame) -> pl.DataFrame:
+        return frame.with_columns(number.gather(frame["row"]).alias("record_number")).drop("row")
+
+    bound = {"batch": batch.batch_id}
+    accepted = numbered(parts.accepted).with_columns(pl.lit(batch.data_kind).alias("data_kind"))
+    connection.register("arriving", accepted.to_arrow())
+    connection.execute(
+        f"INSERT INTO staged SELECT $batch, record_number, {_RECORD} FROM "
+        "(SELECT *, sha256(canonical) AS intake_hash, $received::TIMESTAMPTZ AS received_at FROM arriving)",
+        bound | {"received": batch.received_at},
+    )
+    keys = parts.accepted.select("row", "clinic_id", "record_id")
+    connection.register("arriving", numbered(parts.warnings.join(keys, on="row", maintain_order="left")).to_arrow())
+    connection.execute(
+        'INSERT INTO staged_warning SELECT $batch, record_number, clinic_id, record_id, code, "column" FROM arriving',
+        bound,
+    )
+    connection.register("arriving", numbered(parts.refused).to_arrow())
+    connection.execute(f"INSERT INTO staged_unread SELECT $batch, record_number, {_ANSWERS} FROM arriving", bound)
+    connection.register("arriving", numbered(parts.rejections).to_arrow())
+    connection.execute('INSERT INTO staged_problem SELECT record_number, code, "column", cell FROM arriving')
+    connection.unregister("arriving")
+
+
+def _stage_broken(connection: duckdb.DuckDBPyConnection, block: Block, only: pl.Series | None) -> None:
+    broken = block.broken.select(block.numbers.gather(block.broken["row"]).alias("record_number"), "code")
+    if only is not None:
+        broken = broken.filter(pl.col("record_number").is_in(only.implode()))
+    connection.register("arriving", broken.to_arrow())
+    connection.execute("INSERT INTO staged_problem SELECT record_number, code, NULL, NULL FROM arriving")
+    connection.unregister("arriving")
