@@ -31,6 +31,7 @@ GROUPS = {
 CHECKS = {
     "intake_raw:reconciliation": True,
     "intake_valid:contract": True,
+    "intake_valid:answer_rates": False,
     "intake_quarantine:refusals": False,
     "model_in_force:usable": False,
 }

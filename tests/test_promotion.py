@@ -12,9 +12,8 @@ import re
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import dagster as dg
 import pytest
 from click.testing import CliRunner
 
@@ -22,13 +21,11 @@ from models.basis import RULES_ONLY
 from models.gates import gate_limits
 from models.model_file import default_locked_folder, load_model, read_manifest, version_of
 from pipelines.cli import main
-from pipelines.defs.publishing import snapshot
-from pipelines.defs.scoring import model_in_force, referral_score, unread_forms
+from tests.assets_in_turn import loaded_scored_and_published
 from tests.commands import Done
 from tests.forked import KILLED, Commands
 from warehouse import model_history
 from warehouse.home import PACKAGE, Home
-from warehouse.intake import load
 from warehouse.model_history import Change, last_standing_promotion
 from warehouse.model_pointer import InForce
 from warehouse.snapshot_reading import connect, current_snapshot
@@ -59,17 +56,6 @@ BOTH = (*BY, "--second", "Ben")
 RECORDS = 300
 
 
-def scored_and_published(_: Path, batch_ids: list[str]) -> None:
-    """What a Dagster run does, by the same assets called one after the other: a run of its own costs seconds."""
-    for batch_id in batch_ids:
-        load(Home.from_environment(), batch_id)
-    with dg.build_asset_context() as context:
-        unread_forms(context)
-        list(cast(Iterator[object], model_in_force()))
-        referral_score(context)
-        snapshot(context)
-
-
 @pytest.fixture(scope="module")
 def quicker() -> Iterator[None]:
     """The gates on fewer records, and no Dagster around the assets."""
@@ -82,7 +68,7 @@ def quicker() -> Iterator[None]:
     )
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("pipelines.proposal.gate_limits", lambda: fewer)
-        patch.setattr("pipelines.materialise.materialise", scored_and_published)
+        patch.setattr("pipelines.materialise.materialise", loaded_scored_and_published)
         yield
 
 

@@ -86,7 +86,8 @@ BAD: dict[str, tuple[bytes, int, str]] = {
     "no header": (b"x,y\n1,2\n", 4, "names no column of the intake form"),
     "missing column": (b"record_id,age_years\na,3\n", 4, "a required column is missing (submitted_at)"),
     "twice": (b"record_id,submitted_at,side,side\n", 4, "stands twice"),
-    "encoding": (HEADER.encode() + b"\xff\xfe,,,,,,,,,\n", 4, "not UTF-8"),
+    "encoding": (b"record_id,submitted_at,side\x81,\xc3\xa9\n", 4, "not text in UTF-8, UTF-16 or Windows-1252"),
+    "format": (b"%PDF-1.7 no records here", 4, "none of the formats that are read"),
     "header only": (HEADER.encode(), 0, "0 received"),
     "bad cells": (HEADER.encode() + b"c,2026-01-02T10:00:00,31,female,hops,0,0,1,left,3\n", 3, "1 quarantined"),
 }
@@ -100,7 +101,7 @@ def test_bad_files_get_a_sentence_each_and_the_good_one_beside_them_is_published
     (folder / "good.csv").write_text(HEADER + WELL)
     done = hiptriage("run", folder, "--clinic", "north", home=home)
     assert done.code == 4
-    assert "5 of 8 files were refused whole" in done.err
+    assert "6 of 9 files were refused whole" in done.err
     for _, _, sentence in BAD.values():
         assert sentence in done.out
     assert len(list((home / "archive").iterdir())) == len(BAD) + 1

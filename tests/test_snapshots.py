@@ -325,7 +325,9 @@ def test_no_file_name_and_no_free_text_is_published(home: Home, tmp_path: Path) 
     assert "CANARY" not in said.upper()
     with duckdb.connect(home.quarantine_copy, read_only=True) as connection:
         assert "CANARY" in str(connection.execute("FROM quarantine").fetchall())
-        assert "Jane" not in str([connection.execute(f"FROM {t}").fetchall() for t in ("quarantine", "file", "refused_file")])
+        assert "Jane" not in str(
+            [connection.execute(f"FROM {t}").fetchall() for t in ("quarantine", "file", "refused_file")]
+        )
     assert home.quarantine_copy.stat().st_mode & 0o777 == 0o600
 
 

@@ -1,10 +1,12 @@
 -- What becomes of each well-formed record of a batch, decided against all that arrived before it.
--- staged: this batch's records that the contract accepted. Result: record_number, disposition.
+-- staged: keys of this batch's records that the contract accepted, which already stand in intake_valid.
+-- Result: record_number, disposition.
 CREATE OR REPLACE TEMP TABLE decided AS
 WITH arrived AS (
     SELECT clinic_id, record_id, submitted_at, intake_hash, 0 AS record_number, true AS earlier
     FROM intake_valid
     SEMI JOIN staged USING (clinic_id, record_id)
+    ANTI JOIN staged USING (batch_id, record_number)
     UNION ALL
     SELECT clinic_id, record_id, submitted_at, intake_hash, record_number, false FROM staged
 ),

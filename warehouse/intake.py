@@ -57,7 +57,7 @@ def load_records(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch
         plan = plan_of(home, source, batch.clinic)
         set_aside = stage(connection, home, batch, source, plan)
     note_mapping(connection, batch.batch_id, plan.mapping)
-    decide(connection)
+    decide(connection, batch)
     connection.execute(
         """
         INSERT INTO intake_disposition SELECT $batch, record_number, disposition FROM decided
@@ -71,22 +71,28 @@ def load_records(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch
     return _counted(connection, batch.batch_id, unknown_columns=plan.unread, read_as=plan.name, set_aside=set_aside)
 
 
-def decide(connection: duckdb.DuckDBPyConnection) -> None:
-    """Give each staged record its disposition and keep what is accepted or superseded, with its warnings.
+def decide(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
+    """Give each staged record its disposition; what is accepted or superseded stays, with its warnings.
 
     A record that conflicts with one that came before joins the staged problems. Leaves the table ``decided``.
     """
     connection.execute(resources.files("warehouse").joinpath("dispositions.sql").read_text("utf-8"))
+    bound = {"batch": batch.batch_id}
     kept = "SELECT record_number FROM decided WHERE disposition IN ('accepted', 'superseded')"
-    connection.execute(f"INSERT INTO intake_valid SELECT * FROM staged WHERE record_number IN ({kept})")
     connection.execute(f"INSERT INTO intake_warning SELECT * FROM staged_warning WHERE record_number IN ({kept})")
     connection.execute(
-        f"INSERT INTO staged_unread SELECT batch_id, record_number, {_ANSWERS} FROM staged "
-        "JOIN decided USING (record_number) WHERE disposition = 'conflicting_version'"
+        f"INSERT INTO staged_unread SELECT batch_id, record_number, {_ANSWERS} FROM intake_valid "
+        "JOIN decided USING (record_number) WHERE batch_id = $batch AND disposition = 'conflicting_version'",
+        bound,
     )
     connection.execute(
         "INSERT INTO staged_problem SELECT record_number, disposition, NULL, NULL FROM decided "
         "WHERE disposition = 'conflicting_version'"
+    )
+    connection.execute(
+        "DELETE FROM intake_valid WHERE batch_id = $batch AND record_number IN "
+        "(SELECT record_number FROM decided WHERE disposition IN ('duplicate', 'conflicting_version'))",
+        bound,
     )
 
 

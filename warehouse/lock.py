@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -37,6 +38,8 @@ def holding(home: Home, purpose: str) -> Iterator[None]:
         raise WarehouseBusy(f"the warehouse is busy: {_held_by(home)}") from None
     try:
         if lock.lock_counter == 1:
+            # What a killed process had moved out of memory is patients' data and no use to anybody.
+            shutil.rmtree(home.root / f"{home.warehouse.name}.tmp", ignore_errors=True)
             now = datetime.now(UTC).isoformat(timespec="seconds")
             holder.write_text(json.dumps({"process": os.getpid(), "purpose": purpose, "since": now}), "utf-8")
         yield

@@ -121,7 +121,7 @@ def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> 
         plan = plan_of(home, source, batch.clinic)
         stage(connection, home, batch, source, plan, only=waiting)
     note_mapping(connection, batch.batch_id, plan.mapping)
-    intake.decide(connection)
+    intake.decide(connection, batch)
     connection.execute(
         "INSERT INTO intake_release SELECT ?, record_number, ?, 'replayed', disposition, NULL, NULL FROM decided "
         "WHERE disposition <> 'conflicting_version'",

@@ -1,8 +1,9 @@
-"""A file's records read, mapped and judged by the contract, in temporary tables: nothing is decided or kept yet.
+"""A file's records read, mapped and judged by the contract: nothing is decided yet.
 
-Belongs here: from a source to the tables ``staged`` (accepted, shape of ``intake_valid``), ``staged_unread`` (what
-could be read of refused ones), ``staged_problem`` and ``staged_warning``. Does not belong here: dispositions and what
-becomes of the records (``warehouse.intake``, ``warehouse.replay``).
+Belongs here: from a source to ``intake_valid`` (accepted records; a wide row is written once) and to the temporary
+tables ``staged`` (their keys), ``staged_unread`` (what could be read of refused ones), ``staged_problem`` and
+``staged_warning``. Does not belong here: dispositions and what becomes of the records (``warehouse.intake``,
+``warehouse.replay``).
 
 Privacy: patient rows pass through here; nothing of them is logged or put into an exception.
 """
@@ -22,6 +23,7 @@ from warehouse.sources import Batch
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
 STAGED = ("staged", "staged_unread", "staged_problem", "staged_warning")
+_KEYS = "batch_id, record_number, clinic_id, record_id, submitted_at, intake_hash"
 _RECORD = ", ".join(f'"{field.name}"' for field in record_schema())
 _ANSWERS = ", ".join(f'"{field.name}"' for field in answer_schema())
 
@@ -39,7 +41,7 @@ def stage(
     ``only``: record numbers (Int64) to read again; without it every record is read, and its original text is entered
     in ``intake_raw`` with the header as record 0.
     """
-    connection.execute("CREATE OR REPLACE TEMP TABLE staged AS SELECT * FROM intake_valid LIMIT 0")
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {_KEYS} FROM intake_valid LIMIT 0")
     connection.execute("CREATE OR REPLACE TEMP TABLE staged_unread AS SELECT * FROM intake_unread LIMIT 0")
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE staged_problem (record_number BIGINT, code VARCHAR, column_name VARCHAR, "
@@ -100,10 +102,15 @@ def _stage_split(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Spl
     bound = {"batch": batch.batch_id}
     accepted = numbered(parts.accepted).with_columns(pl.lit(batch.data_kind).alias("data_kind"))
     connection.register("arriving", accepted.to_arrow())
+    hashed = "SELECT *, sha256(canonical) AS intake_hash, $received::TIMESTAMPTZ AS received_at FROM arriving"
     connection.execute(
-        f"INSERT INTO staged SELECT $batch, record_number, {_RECORD} FROM "
-        "(SELECT *, sha256(canonical) AS intake_hash, $received::TIMESTAMPTZ AS received_at FROM arriving)",
+        f"INSERT INTO intake_valid SELECT $batch, record_number, {_RECORD} FROM ({hashed})",
         bound | {"received": batch.received_at},
+    )
+    connection.execute(
+        "INSERT INTO staged SELECT $batch, record_number, clinic_id, record_id, submitted_at, sha256(canonical) "
+        "FROM arriving",
+        bound,
     )
     keys = parts.accepted.select("row", "clinic_id", "record_id")
     connection.register("arriving", numbered(parts.warnings.join(keys, on="row", maintain_order="left")).to_arrow())

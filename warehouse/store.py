@@ -23,6 +23,7 @@ from warehouse.lock import holding
 
 # 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals.
 WAREHOUSE_VERSION = 3
+MEMORY = "800MB"
 
 
 class WarehouseRefused(Exception):
@@ -79,6 +80,8 @@ def _connected(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         home.warehouse.chmod(0o600)
         connection.execute("SET TimeZone = 'UTC'")
         connection.execute("SET enable_progress_bar = false")
+        # What does not fit waits beside the warehouse, in a folder that the lock's holder sweeps.
+        connection.execute(f"SET memory_limit = '{MEMORY}'")
         yield connection
     finally:
         connection.close()

@@ -25,7 +25,7 @@ from warehouse.formats.block import Block, Header
 from warehouse.formats.encoding import PIECE_BYTES, Encoded, encoded, pieces
 from warehouse.formats.splitting import Dialect, Records, dialect, split_records
 
-BLOCK_BYTES = 16 << 20
+BLOCK_BYTES = 8 << 20
 DELIMITERS = (b",", b";", b"\t", b"|")
 _MARK = b"\xef\xbb\xbf"
 _PLACE = "row"  # a column of every block: a file's own column of that name is given as one without a name
