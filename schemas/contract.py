@@ -44,8 +44,8 @@ class Split:
     ``accepted``: row, the typed answers of ``schemas.records``, has_notes, canonical (the text whose SHA-256 is the
     intake hash: key, time and sorted non-blank answers), warnings (list of codes). ``refused``: row and the typed
     answers that could be read, the others null. ``rejections`` and ``warnings``: row, column (null for a whole
-    record), code; ``rejections`` also cell, the text that was refused (or a mapping's check). Warnings of severity ``note`` stand in
-    ``warnings`` and not among a record's codes: nobody has to review them.
+    record; of a mapping's check, its id), code; ``rejections`` also cell, the text that was refused. Warnings of
+    severity ``note`` stand in ``warnings`` and not among a record's codes: nobody has to review them.
     """
 
     accepted: pl.DataFrame

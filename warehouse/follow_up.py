@@ -28,7 +28,7 @@ from warehouse.formats.block import Block, Source
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.sources import Batch
-from warehouse.store import WarehouseRefused
+from warehouse.store import WarehouseRefused, execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
 Contents = Literal["intake", "outcome", "decision"]
@@ -132,9 +132,10 @@ def _check_header(columns: Collection[str], kind: _Kind, contents: str, *, clini
 
 
 def _stage(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind, block: Block, *, typed: bool) -> None:
-    texts = pl.DataFrame({"record_number": block.numbers, "record_text": block.texts})
-    connection.register("arriving", texts.to_arrow())
-    connection.execute("INSERT INTO intake_raw SELECT ?, record_number, record_text FROM arriving", [batch.batch_id])
+    bound = {"batch": batch.batch_id}
+    texts = pl.DataFrame({"record_number": block.numbers, "record_text": block.texts}).to_arrow()
+    query = "INSERT INTO intake_raw SELECT $batch, record_number, record_text FROM arriving"
+    execute_over(connection, texts, query, bound)
     number = block.numbers.gather(block.cells["row"])
     cells = _in_words(block.cells, kind) if typed else block.cells
     parts = kind.split(cells, clinic=batch.clinic or None, received_at=batch.received_at)
@@ -142,28 +143,26 @@ def _stage(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind, blo
     def numbered(frame: pl.DataFrame) -> pl.DataFrame:
         return frame.with_columns(number.gather(frame["row"]).alias("record_number")).drop("row")
 
-    bound = {"batch": batch.batch_id, "received": batch.received_at}
-    connection.register("arriving", numbered(parts.accepted).with_columns(_content(kind)).to_arrow())
-    connection.execute(
+    execute_over(
+        connection,
+        numbered(parts.accepted).with_columns(_content(kind)).to_arrow(),
         "INSERT INTO staged_follow_up BY NAME SELECT $batch AS batch_id, record_number, $received::TIMESTAMPTZ "
         f"AS received_at, sha256(content) AS content_hash, {', '.join(kind.columns)} FROM arriving",
-        bound,
+        bound | {"received": batch.received_at},
     )
     keys = pl.concat([parts.accepted, parts.refused], how="diagonal").select("row", "clinic_id", "record_id")
-    warned = numbered(parts.warnings.join(keys, on="row", maintain_order="left"))
-    connection.register("arriving", warned.to_arrow())
-    connection.execute(
+    execute_over(
+        connection,
+        numbered(parts.warnings.join(keys, on="row", maintain_order="left")).to_arrow(),
         'INSERT INTO staged_warning SELECT $batch, record_number, clinic_id, record_id, code, "column" FROM arriving',
-        {"batch": batch.batch_id},
+        bound,
     )
     refused = numbered(parts.rejections.join(keys, on="row", maintain_order="left"))
     broken = block.broken.select(block.numbers.gather(block.broken["row"]).alias("record_number"), "code")
     problems = pl.concat([refused, broken], how="diagonal").select(
         "record_number", "clinic_id", "record_id", "code", "column", "cell"
     )
-    connection.register("arriving", problems.to_arrow())
-    connection.execute("INSERT INTO staged_problem SELECT * FROM arriving")
-    connection.unregister("arriving")
+    execute_over(connection, problems.to_arrow(), "INSERT INTO staged_problem SELECT * FROM arriving")
 
 
 def _in_words(cells: pl.DataFrame, kind: _Kind) -> pl.DataFrame:

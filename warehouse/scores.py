@@ -20,7 +20,7 @@ from schemas.referral import scored_schema
 from warehouse.home import Home
 from warehouse.model_history import waiting_change
 from warehouse.sources import waiting_batches
-from warehouse.store import opened
+from warehouse.store import execute_over, opened
 
 RECORDS_A_BATCH = 20_000
 
@@ -127,9 +127,7 @@ def next_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions) -> 
 
 def write(connection: duckdb.DuckDBPyConnection, scores: pa.Table) -> None:
     """Keep scores of the shape ``schemas.referral.scored_schema``."""
-    connection.register("new_scores", scores.cast(scored_schema()))
-    connection.execute("INSERT INTO referral_score SELECT * FROM new_scores")
-    connection.unregister("new_scores")
+    execute_over(connection, scores.cast(scored_schema()), "INSERT INTO referral_score SELECT * FROM arriving")
 
 
 def unread_records(connection: duckdb.DuckDBPyConnection, rules_version: str) -> pa.Table:
@@ -148,12 +146,9 @@ def unread_records(connection: duckdb.DuckDBPyConnection, rules_version: str) ->
 
 def write_unread(connection: duckdb.DuckDBPyConnection, forms: pa.Table) -> None:
     """Keep what refused records may say: batch_id, record_number, possible_tier, possible_red_flags, rules_version."""
-    connection.register("new_unread", forms)
-    connection.execute(
-        "DELETE FROM unread_form WHERE (batch_id, record_number) IN (SELECT (batch_id, record_number) FROM new_unread)"
-    )
-    connection.execute("INSERT INTO unread_form BY NAME SELECT * FROM new_unread")
-    connection.unregister("new_unread")
+    looked_at = "(batch_id, record_number) IN (SELECT (batch_id, record_number) FROM arriving)"
+    execute_over(connection, forms, f"DELETE FROM unread_form WHERE {looked_at}")
+    execute_over(connection, forms, "INSERT INTO unread_form BY NAME SELECT * FROM arriving")
 
 
 def _bound(versions: Versions) -> dict[str, str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
 from schemas.contract import Split, split
 from schemas.mapping.mapped import Mapped
@@ -20,6 +21,7 @@ from schemas.records import answer_schema, record_schema
 from warehouse.formats.block import Block, Source
 from warehouse.home import Home
 from warehouse.sources import Batch
+from warehouse.store import execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
 STAGED = ("staged", "staged_unread", "staged_problem", "staged_warning")
@@ -90,45 +92,53 @@ def _without_set_aside(mapped: Mapped) -> tuple[Mapped, pl.Series]:
 
 def _keep_texts(connection: duckdb.DuckDBPyConnection, batch: Batch, block: Block, aside: pl.Series) -> None:
     texts = pl.DataFrame([block.numbers, block.texts]).filter(~block.numbers.is_in(aside.implode()))
-    connection.register("arriving", texts.to_arrow())
-    connection.execute("INSERT INTO intake_raw SELECT ?, record_number, record_text FROM arriving", [batch.batch_id])
-    connection.unregister("arriving")
+    query = "INSERT INTO intake_raw SELECT $batch, record_number, record_text FROM arriving"
+    execute_over(connection, texts.to_arrow(), query, {"batch": batch.batch_id})
 
 
 def _stage_split(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Split, number: pl.Series) -> None:
-    def numbered(frame: pl.DataFrame) -> pl.DataFrame:
-        return frame.with_columns(number.gather(frame["row"]).alias("record_number")).drop("row")
+    def numbered(frame: pl.DataFrame) -> pa.Table:
+        return frame.with_columns(number.gather(frame["row"]).alias("record_number")).drop("row").to_arrow()
 
     bound = {"batch": batch.batch_id}
-    accepted = numbered(parts.accepted).with_columns(pl.lit(batch.data_kind).alias("data_kind"))
-    connection.register("arriving", accepted.to_arrow())
+    accepted = numbered(parts.accepted.with_columns(pl.lit(batch.data_kind).alias("data_kind")))
     hashed = "SELECT *, sha256(canonical) AS intake_hash, $received::TIMESTAMPTZ AS received_at FROM arriving"
-    connection.execute(
+    execute_over(
+        connection,
+        accepted,
         f"INSERT INTO intake_valid SELECT $batch, record_number, {_RECORD} FROM ({hashed})",
         bound | {"received": batch.received_at},
     )
-    connection.execute(
+    execute_over(
+        connection,
+        accepted,
         "INSERT INTO staged SELECT $batch, record_number, clinic_id, record_id, submitted_at, sha256(canonical) "
         "FROM arriving",
         bound,
     )
     keys = parts.accepted.select("row", "clinic_id", "record_id")
-    connection.register("arriving", numbered(parts.warnings.join(keys, on="row", maintain_order="left")).to_arrow())
-    connection.execute(
+    execute_over(
+        connection,
+        numbered(parts.warnings.join(keys, on="row", maintain_order="left")),
         'INSERT INTO staged_warning SELECT $batch, record_number, clinic_id, record_id, code, "column" FROM arriving',
         bound,
     )
-    connection.register("arriving", numbered(parts.refused).to_arrow())
-    connection.execute(f"INSERT INTO staged_unread SELECT $batch, record_number, {_ANSWERS} FROM arriving", bound)
-    connection.register("arriving", numbered(parts.rejections).to_arrow())
-    connection.execute('INSERT INTO staged_problem SELECT record_number, code, "column", cell FROM arriving')
-    connection.unregister("arriving")
+    execute_over(
+        connection,
+        numbered(parts.refused),
+        f"INSERT INTO staged_unread SELECT $batch, record_number, {_ANSWERS} FROM arriving",
+        bound,
+    )
+    execute_over(
+        connection,
+        numbered(parts.rejections),
+        'INSERT INTO staged_problem SELECT record_number, code, "column", cell FROM arriving',
+    )
 
 
 def _stage_broken(connection: duckdb.DuckDBPyConnection, block: Block, only: pl.Series | None) -> None:
     broken = block.broken.select(block.numbers.gather(block.broken["row"]).alias("record_number"), "code")
     if only is not None:
         broken = broken.filter(pl.col("record_number").is_in(only.implode()))
-    connection.register("arriving", broken.to_arrow())
-    connection.execute("INSERT INTO staged_problem SELECT record_number, code, NULL, NULL FROM arriving")
-    connection.unregister("arriving")
+    query = "INSERT INTO staged_problem SELECT record_number, code, NULL, NULL FROM arriving"
+    execute_over(connection, broken.to_arrow(), query)

@@ -9,7 +9,7 @@ error and the purpose, never the message.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib import resources
 
@@ -50,6 +50,17 @@ def sql_type(arrow: pa.DataType) -> str:
 def column_list(schema: pa.Schema) -> str:
     """The columns of a schema as DuckDB declares them."""
     return ", ".join(f'"{field.name}" {sql_type(field.type)}' for field in schema)
+
+
+def execute_over(
+    connection: duckdb.DuckDBPyConnection, arriving: pa.Table, query: str, bound: Mapping[str, object] | None = None
+) -> None:
+    """Execute ``query``, in which ``arriving`` names the rows of this table.
+
+    DuckDB finds the table by the name of the argument. A registered one would be a view, and a transaction keeps every
+    view that it ever had, with its rows, until it ends: memory would grow with the file.
+    """
+    connection.execute(query, dict(bound or {}))
 
 
 @contextmanager
