@@ -39,15 +39,22 @@ _BY_THESE = (
     "model_version = $model_version AND catalogue_version = $catalogue_version "
     "AND rules_version = $rules_version AND contract_version = $contract_version"
 )
-# A version waits if it never had a score, or if it is current and these versions have not scored it.
+# A version waits if it never had a score, or if it is current and these versions have not scored it; and again when an
+# older version came in after its score, because the rules carry forward what that one states.
 _WAITING = f"""
 FROM intake_version AS v
-ANTI JOIN (
-    SELECT clinic_id, record_id, intake_hash FROM referral_score WHERE {_BY_THESE}
+LEFT JOIN (
+    SELECT clinic_id, record_id, intake_hash, max(scored_at) AS scored_at
+    FROM referral_score WHERE {_BY_THESE} GROUP BY ALL
 ) AS scored USING (clinic_id, record_id, intake_hash)
-WHERE v.version_rank = 1 OR NOT EXISTS (
+WHERE (scored.scored_at IS NULL AND (v.version_rank = 1 OR NOT EXISTS (
     SELECT 1 FROM referral_score s
     WHERE s.clinic_id = v.clinic_id AND s.record_id = v.record_id AND s.intake_hash = v.intake_hash
+)))
+OR EXISTS (
+    SELECT 1 FROM intake_late AS late
+    WHERE late.clinic_id = v.clinic_id AND late.record_id = v.record_id
+      AND late.submitted_at < v.submitted_at AND late.kept_at > scored.scored_at
 )
 """
 

@@ -30,3 +30,15 @@ WHERE NOT list_contains(list_transform(q.problems, lambda p: p.code), 'withdrawn
 CREATE OR REPLACE VIEW intake_refused_file AS
 SELECT * FROM intake_ledger r
 WHERE event = 'refused' AND NOT EXISTS (SELECT 1 FROM intake_ledger l WHERE l.batch_id = r.batch_id AND l.event = 'replay');
+
+-- Versions that came in after a newer one of their record, and when they were kept.
+CREATE OR REPLACE VIEW intake_late AS
+SELECT v.clinic_id, v.record_id, v.submitted_at, k.kept_at
+FROM (
+    SELECT d.batch_id, d.record_number, l.happened_at AS kept_at
+    FROM intake_disposition d JOIN intake_ledger l ON l.batch_id = d.batch_id AND l.contents = 'intake'
+        AND l.received > 0 AND l.event IN ('arrival', 'replay')
+    WHERE d.disposition = 'superseded'
+    UNION ALL
+    SELECT batch_id, record_number, released_at FROM intake_release WHERE disposition = 'superseded'
+) k JOIN intake_valid v USING (batch_id, record_number);

@@ -1,0 +1,73 @@
+"""The order in which versions of a record arrive changes nothing: what an older one states counts when it comes late."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from tests.published_home import at, score, take_in
+from warehouse.home import Home
+from warehouse.scores import Versions, next_unscored, outstanding
+from warehouse.store import opened
+
+OLDER: dict[str, Any] = {"record_id": "a", "submitted_at": at(0), "systemic__fever": 1, "weight_bearing": "cannot"}
+NEWER: dict[str, Any] = {"record_id": "a", "submitted_at": at(3), "systemic__fever": "", "weight_bearing": ""}
+
+
+def versions(home: Home) -> Versions:
+    """The versions of the scores that the test gave."""
+    with opened(home, "test") as connection:
+        row = connection.execute(
+            "SELECT DISTINCT model_version, catalogue_version, rules_version, contract_version FROM referral_score"
+        ).fetchone()
+    assert row
+    return Versions(*row)
+
+
+def for_rules(home: Home) -> pl.DataFrame:
+    """What the rules are given of all that waits."""
+    with opened(home, "test") as connection:
+        parts = [pl.DataFrame(pl.from_arrow(rules)) for _, rules in next_unscored(connection, versions(home))]
+    return pl.concat(parts) if parts else pl.DataFrame()
+
+
+def test_a_version_scored_before_an_older_one_came_is_scored_again_with_what_that_states(
+    home: Home, tmp_path: Path
+) -> None:
+    take_in(home, "north", [NEWER], tmp_path)
+    score(home, scored_at=datetime.now(UTC))
+    assert outstanding(home, versions(home)).unscored == 0
+    take_in(home, "north", [OLDER], tmp_path)
+    waiting = for_rules(home).sort("submitted_at")
+    assert waiting.select("submitted_at", "systemic__fever", "weight_bearing").rows() == [
+        (at(0), True, "cannot"),
+        (at(3), True, "cannot"),
+    ]
+    assert outstanding(home, versions(home)).unscored == 2
+
+
+@pytest.mark.parametrize("later_scores", [1, 2])
+def test_it_is_scored_again_once(home: Home, tmp_path: Path, later_scores: int) -> None:
+    take_in(home, "north", [NEWER], tmp_path)
+    score(home, scored_at=datetime.now(UTC))
+    take_in(home, "north", [OLDER], tmp_path)
+    for _ in range(later_scores):
+        with opened(home, "test") as connection:
+            connection.execute(
+                "INSERT INTO referral_score BY NAME SELECT s.* REPLACE (v.submitted_at AS submitted_at, "
+                "v.intake_hash AS intake_hash, ? AS scored_at) FROM intake_valid v, referral_score s "
+                "WHERE s.rowid = 0",
+                [datetime.now(UTC)],
+            )
+        assert outstanding(home, versions(home)).unscored == 0
+
+
+def test_versions_that_come_in_order_are_scored_once(home: Home, tmp_path: Path) -> None:
+    take_in(home, "north", [OLDER], tmp_path)
+    score(home, scored_at=datetime.now(UTC))
+    take_in(home, "north", [NEWER], tmp_path)
+    assert for_rules(home)["submitted_at"].to_list() == [at(3)]
