@@ -13,8 +13,9 @@ from schemas.form import Question
 
 WHOLE_NUMBER = r"^-?(0|[1-9][0-9]{0,8})$"
 NUMBER = r"^-?(0|[1-9][0-9]{0,8})(\.[0-9]{1,17})?$"  # 17 digits: what a binary number takes to be written exactly
-TIME_WITHOUT_OFFSET = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?"
-TIME = TIME_WITHOUT_OFFSET + r"(Z|[+-][0-9]{2}:?[0-9]{2})$"
+# Seconds of 60 would become the next minute; no place on Earth is more than 14 hours from UTC.
+TIME_WITHOUT_OFFSET = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}[T ][0-9]{2}:[0-5][0-9](:[0-5][0-9](\.[0-9]{1,6})?)?"
+TIME = TIME_WITHOUT_OFFSET + r"(Z|[+-](0[0-9]|1[0-3]):?[0-5][0-9]|[+-]14:?00)$"
 KEY_PATTERNS = {
     "record_id": r"^[A-Za-z0-9._-]{1,64}$",
     "patient_key": r"^[A-Za-z0-9._-]{1,64}$",

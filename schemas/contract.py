@@ -34,6 +34,7 @@ POLARS_TYPE = {
     "yesno": pl.Boolean(),
 }
 FUTURE_TOLERANCE = timedelta(hours=24)
+SHOWN_CHARACTERS = 1000  # of a refused cell; the whole of it stands in the record's original text
 _PROBLEM_SCHEMA = {"row": pl.UInt32(), "column": pl.String(), "code": pl.String()}
 
 
@@ -166,10 +167,10 @@ def _reject_codes(cells: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
 
 
 def _cell_texts(text: pl.DataFrame, rejections: pl.DataFrame) -> pl.Series:
-    """The text of each rejected cell, in the order of ``rejections``; null where it was blank."""
+    """The text of each rejected cell (its beginning), in the order of ``rejections``; null where it was blank."""
     cells = pl.Series("cell", [None] * rejections.height, dtype=pl.String)
     for (column,), group in rejections.with_row_index("place").group_by("column"):
-        cells = cells.scatter(group["place"], text[str(column)].gather(group["row"]))
+        cells = cells.scatter(group["place"], text[str(column)].gather(group["row"]).str.head(SHOWN_CHARACTERS))
     return cells
 
 

@@ -12,6 +12,6 @@ from importlib import resources
 
 @cache
 def file_limits() -> dict[str, int]:
-    """Every limit by name: file_bytes, compression_ratio, columns, record_bytes, workbook_bytes, nesting."""
+    """Every limit by name, as ``file_limits.csv`` has them."""
     text = resources.files("schemas").joinpath("file_limits.csv").read_text("utf-8")
     return {row["name"]: int(row["value"]) for row in csv.DictReader(text.splitlines())}

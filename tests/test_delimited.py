@@ -46,7 +46,7 @@ def read(content: str | bytes, wanted: Collection[str] | None = None) -> Read:
         assert block.cells["row"].is_sorted()
         assert block.numbers.to_list() == list(range(len(texts) + 1, len(texts) + len(places) + 1))
         texts += block.texts.to_list()
-        cells.append(block.cells.select(names, number=block.numbers.gather(block.cells["row"])))
+        cells.append(block.cells.drop("row").with_columns(number=block.numbers.gather(block.cells["row"])))
         broken |= {int(block.numbers[row]): code for row, code in block.broken.rows()}
     return Read(source.header.columns, texts, pl.concat(cells), broken)
 
@@ -232,6 +232,12 @@ def test_only_wanted_columns_are_given_in_the_order_of_the_file() -> None:
     assert [block.cells.columns for block in source.blocks({"notes", "record_id"})] == [["record_id", "notes", "row"]]
     assert [block.cells.columns for block in source.blocks(())] == [["row"]]
     assert [block.cells["row"].to_list() for block in source.blocks(())] == [[0, 1]]
+
+
+def test_names_that_look_like_patterns_are_names() -> None:
+    found = read("record_id,*,^r.*$\nr1,a,b\n")
+    assert found.cells.drop("number").to_dicts() == [{"record_id": "r1", "*": "a", "^r.*$": "b"}]
+    assert read("record_id,*,^r.*$\nr1,a,b\n", ["*"]).cells.columns == ["*", "number"]
 
 
 def test_blocks_can_be_read_again_while_they_are_being_read(monkeypatch: pytest.MonkeyPatch) -> None:

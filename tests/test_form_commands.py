@@ -182,6 +182,23 @@ def test_rows_of_other_instruments_are_set_aside_and_not_counted(tmp_path: Path)
     assert "rows set aside as no intake records: 1" in said
 
 
+def test_columns_named_like_patterns_are_drafted(tmp_path: Path) -> None:
+    draft = run("map", written(tmp_path, "Participant,*,^a.*$\np1,x,y\n")).stdout
+    assert '"*"' in draft and '"^a.*$"' in draft
+
+
+@pytest.mark.parametrize(
+    ("header", "kind"),
+    [
+        ("record_id,clinic_id,decided_at,decided_by,decided_tier", "decision"),
+        ("record_id,clinic_id,submitted_at,recorded_at,attended", "outcome"),
+    ],
+)
+def test_a_file_that_holds_no_forms_is_called_what_it_is(header: str, kind: str, tmp_path: Path) -> None:
+    said = run("check", written(tmp_path, f"{header}\nr1,north,x,y,z\n")).stdout
+    assert f"a file of {kind}s" in said and "accepted" not in said
+
+
 def test_the_command_itself_is_quick_and_light(tmp_path: Path) -> None:
     done = hiptriage("form", "--format", "html", "--for", "runner", home=tmp_path / "home", PYTHONPROFILEIMPORTTIME="1")
     assert done.code == 0

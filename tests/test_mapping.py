@@ -19,6 +19,7 @@ from schemas.mapping.against_form import red_flag_columns
 from schemas.mapping.mapped import CELL_PROBLEMS, Mapped
 from schemas.mapping.mapping_file import Mapping, MappingRefused, load_mapping
 from schemas.mapping.plan import plan_for
+from schemas.mapping.redcap import is_checkbox
 from schemas.mapping.units import source_of, units_to
 
 BASE: dict[str, Any] = {
@@ -214,6 +215,12 @@ HOSTILE = {
     "huge": b"#" * ((1 << 20) + 1),
     "key that is a table": b"? {a: b}\n: c",
     "include": b"columns: !include /etc/passwd",
+    "tag of a number": b"version: !!int x",
+    "tag of a fraction": b"version: !!float x",
+    "tag of a truth": b"reviewed: !!bool maybe",
+    "tag of a day": b"source: !!timestamp 2001-99-99",
+    "tag of a table": b"columns: !!map {a: b}",
+    "tag without a name": b"source: ! x",
 }
 
 
@@ -499,13 +506,42 @@ def test_a_pair_takes_yes_and_no() -> None:
     assert made.cells["rest_pain"].to_list() == ["0", "0", "1"]
 
 
-@pytest.mark.parametrize("column", sorted(red_flag_columns()))
-def test_a_nought_of_a_red_flag_may_be_an_unticked_box(column: str) -> None:
+MAY_BE_BOXES = sorted({q.column for q in form() if is_checkbox(q)} | red_flag_columns())
+
+
+@pytest.mark.parametrize("column", MAY_BE_BOXES)
+def test_what_says_no_may_be_an_unticked_box(column: str) -> None:
     words = mapping(columns={column: {"from": "X", "values": {"Ja": "1", "Nein": "0"}}})
     assert applied(words, X=["Nein"]).cells[column].to_list() == ["0"]
-    for rule in ({"from": "X"}, {"from": "X", "values": {"1": "1", "0": "0"}}):
-        assert column in refusal(written(columns={column: rule}))
-        load_mapping(written(columns={column: rule}, **SIGNED))
+    for changes in (
+        {"columns": {column: {"from": "X"}}},
+        {"columns": {column: {"from": "X", "values": {"1": "1", "0": "0"}}}},
+        {"constants": {column: "0"}},
+    ):
+        assert column in refusal(written(**changes))
+        load_mapping(written(**changes, **SIGNED))
+
+
+@pytest.mark.parametrize("trace", ["0", "false", "Unchecked", "-", "leer", "nicht angekreuzt", "no answer", "N/A"])
+def test_only_a_word_of_the_answer_no_is_taken_for_no_without_a_signature(trace: str) -> None:
+    changes = {"columns": {"pain_site__groin": {"from": "P", "values": {"Checked": "1", "NO": "0", trace: "0"}}}}
+    assert "columns.pain_site__groin" in refusal(written(**changes))
+    load_mapping(written(**changes, **SIGNED))
+    pair = {"from": ["P"], "values": {"P": "pain_site__groin"}, "ticked": ["1"], "unticked": "no", "pair": "true"}
+    assert "boxes.0.not_ticked" in refusal(written(boxes=[pair | {"not_ticked": [trace]}]))
+    load_mapping(written(boxes=[pair | {"not_ticked": ["No", "Nein"]}]))
+
+
+def test_lone_questions_and_what_a_clinician_found_are_answered_either_way() -> None:
+    lone = {"exam__fadir", "pain_site__hip_unspecified", "days_off_help", "cleared_by_doctor"}
+    assert lone.isdisjoint(MAY_BE_BOXES)
+    made = applied(mapping(columns={column: {"from": "X"} for column in sorted(lone)}), X=["0"])
+    assert made.cells.row(0, named=True).items() >= dict.fromkeys(lone, "0").items()
+
+
+def test_a_column_that_cannot_be_asked_for_is_named() -> None:
+    assert "called row" in refusal(written(columns={"notes": {"from": "row"}}))
+    assert "called row" in refusal(written(applies_to=["row"]))
 
 
 def test_every_safety_question_counts_as_a_red_flag() -> None:
@@ -538,7 +574,7 @@ def test_checks(conditions: dict[str, Any], met: list[bool], severity: str, code
 
 
 def test_hostile_column_names_are_names() -> None:
-    names = ["^.*$", "*", "~0", "=0", "0", "a\nb", "x answer", "row", "code", ""]
+    names = ["^.*$", "*", "~0", "=0", "0", "a\nb", "x answer", "rows", "code", ""]
     columns = {"notes": {"from": names[:-1], "join": "/"}}
     made = applied(mapping(columns=columns), **{name: [str(place)] for place, name in enumerate(names)})
     assert made.cells["notes"].to_list() == ["0/1/2/3/4/5/6/7/8"]
@@ -581,12 +617,12 @@ DEFECTS: list[tuple[dict[str, str], set[tuple[str | None, str]], bool]] = [
     ({"Height": "0"}, {("height_cm", "outside_allowed")}, False),
     ({"Height": "999"}, {("height_cm", "outside_allowed")}, False),
     ({"Weight": "1564"}, {("weight_kg", "outside_allowed")}, False),
-    ({"RaceTimeHrs": "HH"}, {(None, "source_note")}, True),
+    ({"RaceTimeHrs": "HH"}, {("race_time_not_filled_in", "source_note")}, True),
     ({"Height": "NaN", "InjDuration": "NaN", "YrsRunning": "", "Level": "null"}, set(), True),
-    ({"Activities": "running,\r\ncycling"}, {(None, "source_note")}, True),
-    ({"InjDefn": "No injury"}, {(None, "source_oddity")}, True),
+    ({"Activities": "running,\r\ncycling"}, {("line_break_in_a_cell", "source_note")}, True),
+    ({"InjDefn": "No injury"}, {("no_injury_with_a_joint", "source_oddity")}, True),
     ({"InjDefn": "No injury", "InjJoint": "No injury,No injury"}, set(), True),
-    ({"YrsRunning": "999"}, {(None, "source_note")}, True),
+    ({"YrsRunning": "999"}, {("years_running_999", "source_note")}, True),
     ({"Gender": "Unknown"}, set(), True),
     ({"InjJoint": "Elbow"}, {("pain_site__hip_unspecified", "not_mapped")}, False),
 ]

@@ -12,6 +12,7 @@ from schemas.form import form, questions
 from schemas.mapping.draft import MOST_VALUES, propose
 from schemas.mapping.familiar_names import answer_meant, column_meant, synonyms
 from schemas.mapping.mapping_file import MappingRefused, load_mapping
+from schemas.mapping.units import units_to
 
 SAMPLE = pl.DataFrame(
     {
@@ -52,6 +53,19 @@ def test_what_a_draft_proposes() -> None:
     assert columns["systemic__fever"] == {"from": "fever", "values": {"1": "1"}, "blank": ["0"]}  # perhaps a box
     assert rules["blank"] == ["NaN"]
     assert (rules["reviewed"], rules["signed_by"]) == ("false", "null")
+
+
+def test_miles_are_never_taken_for_kilometres() -> None:
+    def drafted(name: str) -> str:
+        text = propose(("Id", "When", name), pl.DataFrame({"Id": ["a"], "When": [None], name: ["20"]}, strict=False))
+        ready = text.replace("reviewed: false", "reviewed: true").replace(
+            "columns:", "columns:\n  submitted_at: {from: When}"
+        )
+        return ready
+
+    assert load_mapping(drafted("Miles per week").encode()).rules.columns["weekly_km"].unit == ("miles",)
+    with pytest.raises(MappingRefused, match=r"columns\.weekly_km\.unit"):
+        load_mapping(drafted("Weekly mileage").encode())
 
 
 def test_every_guess_is_marked_and_what_is_left_is_listed() -> None:
@@ -138,6 +152,13 @@ def test_names_that_are_known() -> None:
     assert meant("systemic___fever") == ("systemic__fever", "")
     assert meant("Pain that wakes at night") == ("night_pain", "")
     assert meant("nigth_pain") == ("night_pain", "")
+    assert meant("crp_mg_dl") == ("crp_mg_l", "?")  # the slip is the unit
+    assert meant("weight_g") == ("weight_kg", "g")
+    assert meant("Miles per week") == ("weekly_km", "miles")
+    assert meant("Weekly mileage (km)") == ("weekly_km", "km")
+    assert meant("Mileage") == ("weekly_km", "?")
+    assert meant("Weight (stone)") == ("weight_kg", "stone") and meant("weight_lbs") == ("weight_kg", "lbs")
+    assert meant("Duration (months)") == ("duration_weeks", "months") and meant("Duration in days")[1:] == ("days",)  # type: ignore[index]
     assert meant("colour") is None and meant("") is None
 
 
@@ -148,6 +169,12 @@ def test_the_synonyms_go_with_the_form() -> None:
         for name in names:
             found = column_meant(name)
             assert found is not None and found.column == column, name
+    names_of_all = {name for names in known.columns.values() for name in names}
+    for name, unit in known.units.items():
+        found = column_meant(name)
+        assert name in names_of_all and found is not None and found.unit == unit
+        assert unit == "?" or unit in units_to(questions()[found.column].unit), name
+    assert set(known.no).isdisjoint(known.not_ticked) and set(known.no).isdisjoint(known.yes)
     for column, answers in known.answers.items():
         assert set(answers.values()) <= set(questions()[column].choices)
     for question in form():

@@ -163,7 +163,92 @@ def test_mappings_that_fit_ill() -> None:
     named = clinics_mapping(applies_to=["Nr"])
     assert refused("Nr", "When", mappings=(named,), clinic_known=True) == ("mapping_does_not_fit", ())
     assert refused("Nr", "When", "S", mappings=(fitting,)) == ("missing_column", ("clinic_id",))
-    assert refused("Nr", "When", mappings=(fitting,), clinic_known=True)[0] == "no_header"
+    assert refused("x", "y", mappings=(fitting,), clinic_known=True)[0] == "no_header"
+
+
+def own_names(**columns: object) -> Mapping:
+    """A mapping that takes keys and times under the form's names, and the weight in pounds from Gewicht."""
+    same = {"record_id": {"from": "record_id"}, "submitted_at": {"from": "submitted_at"}}
+    return clinics_mapping(columns=same | {"weight_kg": {"from": "Gewicht", "unit": "lb"}} | columns)
+
+
+@pytest.mark.parametrize(
+    ("rule", "changes"),
+    [
+        ({"from": "systemic__fever", "values": {"1": "1"}, "blank": ["0"]}, {}),
+        ({"from": "systemic__fever", "values": {"1": "1"}}, {"blank": ["0"]}),
+    ],
+)
+def test_a_mapping_is_never_dropped_because_a_column_is_lacking(rule: object, changes: dict[str, object]) -> None:
+    declared = clinics_mapping(
+        columns={
+            "record_id": {"from": "record_id"},
+            "submitted_at": {"from": "submitted_at"},
+            "systemic__fever": rule,
+            "side": {"from": "Seite", "values": {"links": "left"}},
+        },
+        **changes,
+    )
+    columns = ("record_id", "submitted_at", "systemic__fever")
+    assert refused(*columns, mappings=(declared,), clinic_known=True) == ("mapping_does_not_fit", ())
+    assert plan(*columns, "Seite", mappings=(declared,), clinic_known=True).mapping is declared
+
+
+def test_a_file_of_which_a_mapping_says_nothing_of_its_own_is_read_without_it() -> None:
+    columns = ("record_id", "submitted_at", "sex")
+    assert plan(*columns, mappings=(own_names(),), clinic_known=True).name == "form"
+    assert refused(*columns, "Gewicht", mappings=(own_names(sex={"from": "S"}),), clinic_known=True)[0] == (
+        "mapping_does_not_fit"
+    )
+    elsewhere = clinics_mapping(applies_to=["Q"])
+    assert plan(*KEYS, "Nr", "When", mappings=(elsewhere,)).name == "form"
+    for rule in (
+        {"from": "age_years", "unit": "months"},
+        {"from": "age_years", "decimal": "comma"},
+        {"from": "age_years", "only_if": [{"column": "sex", "is_blank": "true"}]},
+    ):
+        ill = own_names(age_years=rule)
+        assert refused(*columns[:2], "age_years", mappings=(ill,), clinic_known=True)[0] == "mapping_does_not_fit"
+
+
+def test_records_that_leave_out_what_is_blank_need_not_have_every_column() -> None:
+    rules = clinics_mapping(
+        columns={
+            "record_id": {"from": "Nr"},
+            "submitted_at": {"from": "When"},
+            "sex": {"from": "Sex", "values": {"F": "female"}},
+            "side": {"from": "Seite", "values": {"links": "left"}},
+        },
+        checks=[
+            {"id": "no-side", "severity": "note", "sentence": "s", "all": [{"column": "Seite", "is_blank": "true"}]}
+        ],
+    )
+    for format in ("json", "fhir"):
+        chosen = plan("Nr", "When", "Sex", "other", format=format, typed=True, mappings=(rules,), clinic_known=True)
+        assert (chosen.mapping, chosen.wanted) == (rules, ("Nr", "When", "Sex"))
+        made = chosen.to_form(pl.DataFrame({"Nr": ["1"], "When": ["2026-01-01T00:00:00Z"], "Sex": ["F"]}))
+        assert (made.cells["sex"].to_list(), made.cells["side"].to_list()) == (["female"], [None])
+        assert made.problems["code"].to_list() == ["source_note"]
+        for columns in (("Nr", "When", "Sex", "Siete"), ("Nr", "When"), ("Nr", "Sex"), ("Nr", "Sex", "Seite")):
+            code, _ = refused(*columns, format=format, typed=True, mappings=(rules,), clinic_known=True)
+            assert code == "mapping_does_not_fit", columns
+    assert refused("Nr", "When", "Sex", mappings=(rules,), clinic_known=True)[0] == "mapping_does_not_fit"
+
+
+def test_facts_of_every_response_do_not_choose_a_mapping() -> None:
+    rules = clinics_mapping(
+        columns={
+            "record_id": {"from": "QuestionnaireResponse.id"},
+            "submitted_at": {"from": "QuestionnaireResponse.authored", "date": {"order": "iso", "zone": "with_offset"}},
+            "patient_key": {"from": "QuestionnaireResponse.subject"},
+            "sex": {"from": "1.10", "values": {"F": "female"}},
+            "side": {"from": "1.12", "values": {"L": "left"}},
+        }
+    )
+    facts = tuple(f"QuestionnaireResponse.{name}" for name in ("id", "authored", "identifier", "subject"))
+    other: dict[str, object] = {"format": "fhir", "typed": True, "mappings": (rules,), "clinic_known": True}
+    assert plan(*facts, "1.10", "1.11", **other).mapping is rules  # type: ignore[arg-type]
+    assert plan(*facts, "sex", "systemic", **other).name == "fhir"  # type: ignore[arg-type]
 
 
 def test_a_mapping_may_not_forget_a_column_of_the_form() -> None:

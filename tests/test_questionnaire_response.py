@@ -109,6 +109,20 @@ def test_what_stands_about_the_response() -> None:
     assert read(open_fhir, json.dumps(named).encode()).records[0]["QuestionnaireResponse.subject"] == "p8"
 
 
+@pytest.mark.parametrize(
+    ("subject", "key"),
+    [
+        ({"reference": "urn:uuid:0c3f-11"}, "0c3f-11"),
+        ({"reference": "urn:oid:1.2.3"}, "1.2.3"),
+        ({"identifier": {"system": "urn:ietf:rfc:3986", "value": "urn:uuid:0c3f-11"}}, "0c3f-11"),
+        ({"reference": "Patient/7"}, "7"),
+    ],
+)
+def test_a_urn_is_given_without_its_scheme(subject: object, key: str) -> None:
+    found = read(open_fhir, json.dumps(response(subject=subject)).encode()).records
+    assert found[0]["QuestionnaireResponse.subject"] == key
+
+
 def test_an_item_without_link_id_keeps_its_answers() -> None:
     assert cells(response({"answer": [{"valueInteger": 1}]})) == [{WITHOUT_LINK_ID: "1"}]
 
@@ -191,6 +205,7 @@ def test_nesting_within_the_limit_is_read() -> None:
         (json.dumps(BUNDLE, indent=2).encode()[:-30], "broken_file"),
         (json.dumps(TWO[0], indent=2).encode()[:-5], "broken_file"),
         (b'[{"resourceType": "QuestionnaireResponse"', "broken_file"),
+        (json.dumps(response(status="entered-in-error")).encode(), "entered_in_error"),
         (json.dumps(response(*(item(f"q{n}", {"valueInteger": 1}) for n in range(5000)))).encode(), "too_many_columns"),
     ],
 )

@@ -20,8 +20,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from schemas.file_limits import file_limits
+from schemas.form import form
 from schemas.problems import FileRefused
-from warehouse.formats import unpacked
+from warehouse.formats import bounded, unpacked
 from warehouse.formats.recognise import opened_source
 
 CSV = b"record_id,clinic_id,submitted_at\nr1,north,2026-10-31T09:30:00Z\n"
@@ -223,3 +224,56 @@ def test_damaged_files_are_read_or_refused_and_nothing_else(
                 assert block.cells.height + block.broken.height == len(block.numbers)
     except FileRefused:
         pass
+
+
+def repeated(rows: int, size: int) -> tuple[bytes, bytes]:
+    """A text that stands once in a Parquet file and in a workbook, and in each of their records."""
+    ids = [f"r{n}" for n in range(rows)]
+    of_columns = io.BytesIO()
+    pl.DataFrame({"record_id": ids, "notes": ["x" * size] * rows}).write_parquet(of_columns)
+    of_cells, book = io.BytesIO(), openpyxl.Workbook()
+    for row in (["record_id", "notes"], *([number, "x" * size] for number in ids)):
+        book.worksheets[0].append(row)
+    book.save(of_cells)
+    return of_columns.getvalue(), of_cells.getvalue()
+
+
+@pytest.mark.parametrize("format", ["parquet", "workbook"])
+@pytest.mark.parametrize(
+    ("limits", "code"),
+    [
+        ({"unfolded_bytes": 1 << 20, "compression_ratio": 10}, "packed_too_tightly"),
+        ({"unfolded_bytes": 1 << 20, "compression_ratio": 10_000}, None),
+        ({"compression_ratio": 1}, None),
+        ({"file_bytes": 1 << 20}, "too_large"),
+    ],
+)
+def test_the_text_that_a_small_file_unfolds_to_is_bounded(
+    format: str,
+    limits: dict[str, int],
+    code: str | None,
+    csv_file: Callable[..., Path],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(bounded, "file_limits", lambda: file_limits() | limits)
+    with opened_source(csv_file(repeated(100, 30_000)[format == "workbook"])) as source:
+        if code is None:
+            assert sum(len(block.numbers) for block in source.blocks([])) == 100
+            return
+        with pytest.raises(FileRefused) as refused:
+            for _ in source.blocks([]):
+                pass
+    assert refused.value.code == code
+
+
+def test_a_table_of_noes_may_pack_as_tightly_as_it_likes(
+    csv_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bounded, "file_limits", lambda: file_limits() | {"unfolded_bytes": 1000})
+    file = io.BytesIO()
+    noes = {question.column: pl.repeat(False, 2000, eager=True) for question in form() if question.type == "yesno"}
+    keys = pl.Series("record_id", range(2000)).cast(pl.String)
+    pl.DataFrame(noes).with_columns(keys).write_parquet(file, compression="zstd")
+    with opened_source(csv_file(file.getvalue())) as source:
+        texts = sum(int(block.texts.str.len_bytes().sum()) for block in source.blocks(["record_id"]))
+    assert texts > file_limits()["compression_ratio"] * len(file.getvalue())

@@ -95,11 +95,36 @@ def test_what_is_no_tick_is_left_for_the_contract_to_refuse() -> None:
 
 
 def test_a_renamed_record_identifier_is_the_first_column() -> None:
-    made = read([{"study_id": "7", "submitted_at": WHEN, "form_complete": "2"}])
-    assert values(made, "record_id") == ["7"]
+    for of_redcap in ("systemic___fever", "redcap_survey_identifier", "redcap_event_name"):
+        made = read([{"study_id": "7", "submitted_at": WHEN, of_redcap: "1", "form_complete": "2"}])
+        assert values(made, "record_id")[0].partition(".")[0] == "7"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    "columns",
+    [
+        ["submitted_at", "form_complete"],
+        ["patient_name", "submitted_at", "age_years", "training_complete"],  # a table that REDCap never saw
+        ["form_complete", "systemic___fever", "submitted_at"],
+    ],
+)
+def test_the_first_column_of_any_other_table_is_no_record_identifier(columns: list[str]) -> None:
     with pytest.raises(FileRefused) as refused:
-        plan(["submitted_at", "form_complete"])
+        plan(columns)
     assert (refused.value.code, refused.value.columns) == ("missing_column", ("record_id",))
+
+
+def test_a_ticked_box_that_the_form_does_not_have_is_told_and_leaves_its_group_open() -> None:
+    def row(plague: str | None, none: str) -> dict[str, str | None]:
+        return redcap_row(systemic___plague=plague, systemic___none_of_these=none, systemic___fever="0", other___x="1")
+
+    made = read([row("1", "1"), row("0", "1"), row("", "1"), row("?", "0")])
+    assert made.problems.rows() == [
+        (0, "systemic__fever", "not_mapped", "1"),
+        (3, "systemic__fever", "not_mapped", "?"),
+    ]
+    assert values(made, "systemic__fever") == [None, "0", "0", None]
+    assert plan(["record_id", "submitted_at", "systemic___plague", "other___x"]).unread_columns == ("other___x",)
 
 
 def test_events_and_repeats_make_the_key_and_link_the_person() -> None:
@@ -181,8 +206,8 @@ def response(**cells: str | None) -> dict[str, str | None]:
 
 def test_every_column_is_reached_in_fhir() -> None:
     assert fhir.gives(tuple(fhir.link_ids())) == set(questions())
-    boxes = [column for columns in fhir.box_groups().values() for column in columns]
-    assert sorted([*boxes, *(fhir.link_ids() - fhir.box_groups().keys())]) == sorted(q.column for q in form())
+    boxes = [column for columns in redcap.box_groups().values() for column in columns]
+    assert sorted([*boxes, *(fhir.link_ids() - redcap.box_groups().keys())]) == sorted(q.column for q in form())
 
 
 def test_answers_of_a_response() -> None:

@@ -17,9 +17,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas.file_limits import file_limits
 from schemas.problems import problems
 from tests.source_records import read, refusal
 from warehouse.formats import gathered, workbook_parts
+from warehouse.formats import workbook as workbook_module
 from warehouse.formats.workbook import open_workbook
 from warehouse.formats.workbook_cells import number_text
 
@@ -280,6 +282,10 @@ HOSTILE: dict[str, tuple[Callable[[], bytes], str]] = {
     "document type": (lambda: with_doctype(SHEET, DTD), "broken_file"),
     "document type among the strings": (lambda: with_strings(DTD + STRINGS % b"<t>&b;</t>"), "broken_file"),
     "document type of the workbook": (lambda: with_doctype("xl/workbook.xml", DTD), "broken_file"),
+    "document type behind a megabyte of comments": (
+        lambda: with_doctype(SHEET, b"<!-- x -->\n" * (1 << 17) + DTD),
+        "broken_file",
+    ),
     "entity of another file": (lambda: with_doctype(SHEET, EXTERNAL), "broken_file"),
     "another encoding": (
         lambda: changed(workbook(TABLE), SHEET, lambda xml: xml.decode().encode("utf-16")),
@@ -344,6 +350,15 @@ def test_a_row_without_end_is_refused_before_it_fills_the_memory(monkeypatch: py
     assert refusal(open_workbook, replaced(b'<row r="3">', long)) == "broken_file"
     many = workbook([["record_id"], *([n] for n in range(2000))])
     assert len(read(open_workbook, many).records) == 2000
+
+
+def test_a_text_in_many_cells_of_a_row_is_never_written_out_whole(monkeypatch: pytest.MonkeyPatch) -> None:
+    limits = file_limits() | {"record_bytes": 100}
+    content = workbook([["record_id", "side", "notes"], ["r1", "x" * 60, "x" * 60], ["r2", "left", ""]])
+    monkeypatch.setattr(workbook_module, "file_limits", lambda: limits)
+    found = read(open_workbook, content)
+    assert found.broken == {1: "too_long"} and found.cells[2]["side"] == "left"
+    assert len(found.texts[0]) < 160
 
 
 def test_blocks_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:

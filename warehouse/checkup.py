@@ -14,6 +14,7 @@ from schemas.mapping.mapping_file import MappingRefused, load_mapping
 from warehouse.answer_rates import RECORDS_WITHOUT_ONE, never_stated
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
+from warehouse.reading_plan import mapping_files
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
 from warehouse.store import WarehouseRefused, opened
 
@@ -60,7 +61,7 @@ def _folder(home: Home) -> Finding:
 
 def _mappings(home: Home) -> Iterator[Finding]:
     for place, folder in enumerate([home.mappings, *sorted(p for p in home.mappings.glob("*") if p.is_dir())]):
-        for file in sorted(folder.glob("*.yaml")):
+        for file in mapping_files(folder):
             where = f"mapping {file.stem}" + (f" of {folder.name}" if place else "")
             try:
                 mapping = load_mapping(file.read_bytes())

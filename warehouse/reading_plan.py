@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -28,9 +30,14 @@ def mappings_of(home: Home, clinic: str) -> list[Mapping]:
     """
     folder = home.mappings / clinic
     try:
-        return [load_mapping(file.read_bytes()) for file in sorted(folder.glob("*.yaml"))]
+        return [load_mapping(file.read_bytes()) for file in mapping_files(folder)]
     except (MappingRefused, OSError):
         raise FileRefused("unusable_mapping") from None
+
+
+def mapping_files(folder: Path) -> list[Path]:
+    """The mapping files that a folder keeps, ``.yaml`` and ``.yml``, by name."""
+    return sorted(file for file in folder.glob("*") if file.suffix.lower() in (".yaml", ".yml"))
 
 
 def plan_of(home: Home, source: Source, clinic: str) -> Plan:
@@ -49,17 +56,34 @@ def plan_of(home: Home, source: Source, clinic: str) -> Plan:
 def adopt(home: Home, clinic: str, text: bytes) -> Mapping:
     """Check a mapping file and keep it as the clinic's, in place of an earlier version of the same name.
 
-    Raises MappingRefused.
+    Raises MappingRefused, also where a later version is kept, or the same one with other content: two contents under
+    one version could not be told apart beside the records read with them.
     """
     mapping = load_mapping(text)
     folder = home.mappings / clinic
+    target = folder / f"{mapping.name}.yaml"
+    for file, kept in _usable(folder):
+        if kept.name != mapping.name:
+            continue
+        if kept.version > mapping.version:
+            raise MappingRefused(f"{kept.described} is kept already, and this is version {mapping.version}")
+        if kept.version == mapping.version and kept.digest != mapping.digest:
+            raise MappingRefused(f"{kept.described} is kept already and says something else: give this a new version")
+        target = file
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=folder, delete=False) as half:
         half.write(text)
         half.flush()
         os.fsync(half.fileno())
-    Path(half.name).replace(folder / f"{mapping.name}.yaml")
+    Path(half.name).replace(target)
     return mapping
+
+
+def _usable(folder: Path) -> Iterator[tuple[Path, Mapping]]:
+    """The kept mappings that can be used; a broken one may be replaced by any version."""
+    for file in mapping_files(folder):
+        with suppress(MappingRefused, OSError):
+            yield file, load_mapping(file.read_bytes())
 
 
 def note_mapping(connection: duckdb.DuckDBPyConnection, batch_id: str, mapping: Mapping | None) -> None:

@@ -13,12 +13,13 @@ import polars as pl
 
 from schemas.answers import problem_code
 from schemas.form import FREE_TEXT_COLUMN, NONE_OF_THESE, REQUIRED_COLUMNS, Question, questions, red_flag_questions
+from schemas.mapping.familiar_names import says_no
 from schemas.mapping.mapping_rules import BoxRule, ColumnRule, Mapping
 from schemas.mapping.readings import SEVERAL
+from schemas.mapping.redcap import is_checkbox
 from schemas.mapping.units import units_to
 
-# A "no" written so may be the trace of a box that nobody ticked.
-TRACES_OF_A_BOX = frozenset({"0", "f", "false", "off", "unchecked", "unticked", "not checked", "not ticked", "n/a"})
+PLACE = "row"  # blocks of a file have a column of their own that is called so (``warehouse.formats.block``)
 _OF_THE_RECORD_ALONE = ("record_id", "patient_key")
 
 
@@ -28,7 +29,7 @@ def wrong_for_form(mapping: Mapping) -> list[str]:
     unknown = [f"{column}: the form has no such column" for column in sorted(mapping.gives - questions().keys())]
     if unknown:
         return unknown
-    wrong = [*_required(mapping), *_twice(mapping), *_ignored(mapping), *_constants(mapping)]
+    wrong = [*_required(mapping), *_place(mapping), *_twice(mapping), *_ignored(mapping), *_constants(mapping)]
     for column, rule in rules.columns.items():
         wrong += [f"columns.{column}{what}" for what in _column(mapping, questions()[column], rule)]
     for place, box in enumerate(rules.boxes):
@@ -43,6 +44,14 @@ def red_flag_columns() -> frozenset[str]:
     return frozenset({q.column for q in red_flag_questions()} | (none & questions().keys()))
 
 
+def may_be_a_box(question: Question) -> bool:
+    """Whether what a source says for no may be a box that nobody ticked: a runner's box, or a red-flag question.
+
+    What a clinician found, and a lone question of yes or no, is answered in words either way.
+    """
+    return is_checkbox(question) or question.column in red_flag_columns()
+
+
 def allowed_answers(question: Question, answers: list[str]) -> bool:
     """Whether every text is an answer that the contract reads; a blank one is none."""
     frame = pl.DataFrame({question.column: answers}, schema={question.column: pl.String})
@@ -54,6 +63,11 @@ def _required(mapping: Mapping) -> Iterator[str]:
     for column in REQUIRED_COLUMNS:
         if column not in mapping.gives and column != "clinic_id":
             yield f"columns.{column}: every record needs it"
+
+
+def _place(mapping: Mapping) -> Iterator[str]:
+    if PLACE in {*mapping.reads, *(mapping.rules.applies_to or ())}:
+        yield f"from: a source column called {PLACE} cannot be read; give it another name in the export"
 
 
 def _twice(mapping: Mapping) -> Iterator[str]:
@@ -78,8 +92,8 @@ def _constants(mapping: Mapping) -> Iterator[str]:
             yield f"constants.{column}: it differs from record to record"
         elif not allowed_answers(questions()[column], [answer]):
             yield f"constants.{column}: not an answer that the form allows"
-        elif answer == "0" and column in red_flag_columns() and not mapping.signed:
-            yield f"constants.{column}: saying no to a red-flag question for everybody needs signed_by and signed_on"
+        elif answer == "0" and may_be_a_box(questions()[column]) and not mapping.signed:
+            yield f"constants.{column}: saying no for everybody needs signed_by and signed_on"
 
 
 def _column(mapping: Mapping, question: Question, rule: ColumnRule) -> Iterator[str]:
@@ -102,12 +116,12 @@ def _column(mapping: Mapping, question: Question, rule: ColumnRule) -> Iterator[
             yield ".date: the column holds no time"
     elif rule.date and not (rule.date.zone or mapping.rules.zone):
         yield ".date.zone: say in which zone the times are, here or for the whole file"
-    if question.type == "yesno" and question.column in red_flag_columns() and not mapping.signed:
-        noes = {text for text, answer in (rule.values or {}).items() if answer == "0"}
-        if rule.values is None or {text.lower() for text in noes} & TRACES_OF_A_BOX:
+    if may_be_a_box(question) and not mapping.signed:
+        noes = [text for text, answer in (rule.values or {}).items() if answer == "0"]
+        if rule.values is None or not all(map(says_no, noes)):
             yield (
-                ": a 0 of this red-flag question may be a box that nobody ticked; give values with the words of the"
-                " answer no, or have the mapping signed (signed_by, signed_on)"
+                ": what is read as no may be a box that nobody ticked; give values in which only a word of the answer"
+                " no (No, Nein, Non and so on) leads to 0, or have the mapping signed (signed_by, signed_on)"
             )
 
 
@@ -183,5 +197,9 @@ def _may_say_no(mapping: Mapping, box: BoxRule, targets: set[str]) -> Iterator[s
     groups = {questions()[target].box_group for target in targets}
     if not box.pair and any(f"{group}__{NONE_OF_THESE}" not in targets for group in groups):
         yield f".unticked: no needs a box {NONE_OF_THESE} for each group, or pair: true"
-    if targets & red_flag_columns() and not mapping.signed:
+    if mapping.signed:
+        return
+    if targets & red_flag_columns():
         yield ".unticked: reading a red-flag box as no needs signed_by and signed_on"
+    elif box.pair and not all(map(says_no, box.not_ticked)):
+        yield ".not_ticked: a text that is no word of the answer no needs signed_by and signed_on to be read as no"

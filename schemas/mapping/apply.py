@@ -6,6 +6,8 @@ Belongs here: putting the parts of a mapping together. Does not belong here: eac
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import polars as pl
 
 from schemas.mapping.boxes import box_cells
@@ -17,10 +19,15 @@ from schemas.mapping.readings import Reading, mapped, problems_of, stripped
 
 
 class MappingApplied:
-    """A mapping made ready for blocks of one file; ``typed``: the format has a true and a false of its own."""
+    """A mapping made ready for blocks of one file.
 
-    def __init__(self, mapping: Mapping, *, typed: bool) -> None:
+    ``typed``: the format has a true and a false of its own. ``blank``: source columns that the file does not have,
+    because they are blank in all of its records.
+    """
+
+    def __init__(self, mapping: Mapping, *, typed: bool, blank: Sequence[str] = ()) -> None:
         self._mapping = mapping
+        self._blank = frozenset(blank)
         # A source column may be called anything, also what polars would take for a pattern: they get names of ours.
         self._names = {column: str(place) for place, column in enumerate(mapping.reads)}
         rules = mapping.rules
@@ -37,7 +44,13 @@ class MappingApplied:
 
     def __call__(self, cells: pl.DataFrame) -> Mapped:
         """The block in the form's words."""
-        original = pl.DataFrame([cells.get_column(column).alias(name) for column, name in self._names.items()])
+        nothing = pl.repeat(None, cells.height, dtype=pl.String, eager=True)
+        original = pl.DataFrame(
+            [
+                (nothing if column in self._blank else cells.get_column(column)).alias(name)
+                for column, name in self._names.items()
+            ]
+        )
         clean = stripped(original, self._mapping.rules.blank)
         source = pl.concat([original.rename("={}".format), clean.rename("~{}".format)], how="horizontal")
         source = source.with_columns(self._helpers)

@@ -18,8 +18,8 @@ import polars as pl
 import yaml
 
 from schemas.form import REQUIRED_COLUMNS, Question, questions
-from schemas.mapping.against_form import TRACES_OF_A_BOX, red_flag_columns
-from schemas.mapping.familiar_names import Meant, answer_meant, column_meant, synonyms
+from schemas.mapping.against_form import may_be_a_box
+from schemas.mapping.familiar_names import Meant, answer_meant, column_meant, says_no, synonyms
 from schemas.mapping.readings import stripped
 from schemas.mapping.units import units_to
 
@@ -98,7 +98,9 @@ def _column(question: Question, source: str, meant: Meant, texts: pl.Series) -> 
 
 def _number(question: Question, meant: Meant, texts: pl.Series) -> list[str]:
     lines = []
-    if meant.unit:
+    if meant.unit == "?":
+        lines.append(f'    unit: "?" # the name does not say which unit: {", ".join(units_to(question.unit))}')
+    elif meant.unit:
         lines.append(f"    unit: {_quoted(meant.unit)} {CHECK}: stated in the name")
     elif question.unit and units_to(question.unit):
         lines.append(
@@ -156,8 +158,7 @@ def _values(question: Question, source: str, texts: pl.Series) -> list[str]:
 
 
 def _may_be_a_box(question: Question, text: str) -> bool:
-    is_box = question.box_group is not None or question.column in red_flag_columns()
-    return is_box and text.casefold() in TRACES_OF_A_BOX
+    return may_be_a_box(question) and not says_no(text)
 
 
 def _is_answer(text: str) -> bool:
@@ -166,23 +167,23 @@ def _is_answer(text: str) -> bool:
 
 def _blank_texts(cells: pl.DataFrame, columns: list[str]) -> list[str]:
     known = synonyms().blank
-    seen = [
-        cells[column].filter(cells[column].str.to_lowercase().is_in(known)) for column in columns if column in cells
-    ]
+    # Under a name of ours: polars takes a series called * or ^...$ for a pattern.
+    texts = [cells[column].alias("text") for column in columns if column in cells]
+    seen = [text.filter(text.str.to_lowercase().is_in(known)) for text in texts]
     return sorted(set(pl.concat(seen).to_list())) if seen else []
 
 
 def _texts(cells: pl.DataFrame, column: str, blank: list[str]) -> pl.Series:
     if column not in cells.columns:
         return pl.Series("text", [], pl.String)
-    texts = cells[column].drop_nulls().alias("text")
+    texts = cells[column].alias("text").drop_nulls()
     return texts.filter(~texts.is_in(blank)) if blank else texts
 
 
 def _distinct(cells: pl.DataFrame, column: str) -> str:
     if column not in cells.columns:
         return "no cells in the sample"
-    count = cells[column].drop_nulls().n_unique()
+    count = cells[column].alias("text").drop_nulls().n_unique()
     return f"{count} distinct text{'' if count == 1 else 's'}"
 
 

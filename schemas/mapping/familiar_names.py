@@ -26,15 +26,17 @@ class _Synonyms(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     columns: dict[str, tuple[str, ...]]
+    units: dict[str, str]
     yes: tuple[str, ...]
     no: tuple[str, ...]
+    not_ticked: tuple[str, ...]
     blank: tuple[str, ...]
     answers: dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
 class Meant:
-    """A guess: the column of the form, the unit that the name states ('' for none), and why."""
+    """A guess: the column of the form, the unit that the name states ('' for none, '?' for an unclear one), and why."""
 
     column: str
     unit: str
@@ -56,21 +58,30 @@ def column_meant(name: str) -> Meant | None:
     if name in field_names():
         return Meant(field_names()[name], "", "the form's name in REDCap")
     if found := _known(name):
-        return Meant(found, "", "a common name")
+        return Meant(found, _unit_by_name().get(_plain(name), ""), "a common name")
     parts = _UNIT_AFTER.match(name.strip())
     if parts and (found := _known(parts["name"])) and (unit := _unit(questions()[found], parts["unit"])):
         return Meant(found, unit, "a common name with its unit")
     near = nearly_named([name], questions())
-    return Meant(near[0], "", "nearly the form's name") if len(near) == 1 else None
+    if len(near) != 1:
+        return None
+    # The slip may be the unit: crp_mg_dl is a letter away from crp_mg_l.
+    return Meant(near[0], "?" if units_to(questions()[near[0]].unit) else "", "nearly the form's name")
 
 
 def answer_meant(question: Question, text: str) -> str | None:
     """The answer of the form that a text seems to mean; None where there is no good guess."""
     word = text.strip().casefold()
     if question.type == "yesno":
-        return "1" if word in synonyms().yes else "0" if word in synonyms().no else None
+        noes = (*synonyms().no, *synonyms().not_ticked)
+        return "1" if word in synonyms().yes else "0" if word in noes else None
     by_word = {_plain(answer): answer for answer in question.choices}
     return by_word.get(_plain(word)) or synonyms().answers.get(question.column, {}).get(word)
+
+
+def says_no(text: str) -> bool:
+    """Whether a text is a word of the answer no, in one of several languages; 0, false and Unchecked are none."""
+    return text.strip().casefold() in synonyms().no
 
 
 @cache
@@ -81,6 +92,11 @@ def _by_name() -> dict[str, str]:
         for name in (question.column, question.question, *synonyms().columns.get(question.column, ())):
             found.setdefault(_plain(name), set()).add(question.column)
     return {name: next(iter(columns)) for name, columns in found.items() if len(columns) == 1}
+
+
+@cache
+def _unit_by_name() -> dict[str, str]:
+    return {_plain(name): unit for name, unit in synonyms().units.items()}
 
 
 def _known(name: str) -> str | None:

@@ -6,29 +6,17 @@ Belongs here: how such a response says what the form asks. Does not belong here:
 
 from __future__ import annotations
 
-from functools import cache
-
 import polars as pl
 
 from schemas.form import NONE_OF_THESE, form, questions
 from schemas.mapping.mapped import Mapped
 from schemas.mapping.own_names import own_reading
 from schemas.mapping.readings import SEVERAL, Reading, holds_several, mapped, problems_of, stripped
-from schemas.mapping.redcap import is_checkbox
+from schemas.mapping.redcap import box_groups
 
 RESOURCE = "QuestionnaireResponse."
 ID, IDENTIFIER, SUBJECT, AUTHORED = (RESOURCE + name for name in ("id", "identifier", "subject", "authored"))
 _STAND_INS = {"record_id": (IDENTIFIER, ID), "submitted_at": (AUTHORED,), "patient_key": (SUBJECT,)}
-
-
-@cache
-def box_groups() -> dict[str, tuple[str, ...]]:
-    """The runner's groups of boxes, each one repeating choice item, with their columns."""
-    groups: dict[str, tuple[str, ...]] = {}
-    for question in form():
-        if is_checkbox(question) and question.box_group:
-            groups[question.box_group] = (*groups.get(question.box_group, ()), question.column)
-    return groups
 
 
 def link_ids() -> frozenset[str]:
@@ -39,8 +27,12 @@ def link_ids() -> frozenset[str]:
 
 def columns_read(columns: tuple[str, ...]) -> tuple[str, ...]:
     """Source columns that are read: known linkIds, single boxes by their column's name, and facts of the resource."""
-    facts = {fact for others in _STAND_INS.values() for fact in others}
-    return tuple(name for name in columns if name in questions() or name in box_groups() or name in facts)
+    return tuple(name for name in columns if name in questions() or name in box_groups() or name in facts())
+
+
+def facts() -> dict[str, str]:
+    """The column of the form that each fact of a resource may fill."""
+    return {fact: column for column, others in _STAND_INS.items() for fact in others}
 
 
 class FhirResponses:

@@ -170,7 +170,3 @@ class Mapping:
         """The columns of the form that it fills."""
         boxes = (column for box in self.rules.boxes for column in box.values.values())
         return frozenset([*self.rules.columns, *self.rules.constants, *boxes])
-
-    def fits(self, columns: tuple[str, ...]) -> bool:
-        """Whether a file with these columns is one that it is meant for."""
-        return set(self.rules.applies_to or self.reads) <= set(columns)

@@ -9,12 +9,16 @@ from __future__ import annotations
 import re
 from collections import defaultdict
 from collections.abc import Iterable
+from functools import lru_cache
 
 SHORTEST = 3  # shorter names are one slip away from too many others
 
 
 def nearly_named(unknown: Iterable[str], lacking: Iterable[str]) -> tuple[str, ...]:
     """Those of ``lacking`` (names that the file should have) that a name of ``unknown`` nearly spells, sorted."""
+    unknown = tuple(unknown)
+    if not unknown:
+        return ()
     by_plain, by_cut = defaultdict(set), defaultdict(set)
     for name in lacking:
         by_plain[_plain(name)].add(name)
@@ -47,6 +51,7 @@ def one_slip(first: str, second: str) -> bool:
     )
 
 
+@lru_cache(maxsize=1024)
 def _cuts(name: str) -> list[str]:
     """The name with each letter left out: two names one slip apart share such a cut, or one is a cut of the other."""
     return [name[:place] + name[place + 1 :] for place in range(len(name))] if len(name) <= 64 else []

@@ -15,6 +15,7 @@ import polars as pl
 from schemas.form import REQUIRED_COLUMNS, questions
 from schemas.mapping import fhir, redcap
 from schemas.mapping.apply import MappingApplied
+from schemas.mapping.choice import chosen, lacking_columns
 from schemas.mapping.mapped import Mapped
 from schemas.mapping.mapping_rules import Mapping
 from schemas.mapping.near import nearly_named
@@ -61,17 +62,15 @@ def plan_for(
     A mapping of the clinic that fits comes first; then REDCap and FHIR names of our form, then the form's own.
     ``typed``: the format has a true and a false of its own; ``delimiter``: between the cells of a CSV, else '';
     ``format``: as recognised; ``clinic_known``: the clinic is named from outside, so ``clinic_id`` may be missing.
-    Raises FileRefused: duplicate_column, several_mappings, mapping_does_not_fit (it is chosen by ``applies_to`` and
-    reads a column that the file lacks), no_header, nearly_a_column, missing_column.
+    Raises FileRefused: duplicate_column, several_mappings, mapping_does_not_fit (see ``choice``), no_header,
+    nearly_a_column, missing_column.
     """
     twice = [column for column, times in Counter(header_columns).items() if times > 1]
     if twice:
         raise FileRefused("duplicate_column", tuple(sorted(column for column in twice if column in questions())))
-    fitting = [mapping for mapping in mappings if mapping.fits(header_columns)]
-    if len(fitting) > 1:
-        raise FileRefused("several_mappings")
-    if fitting:
-        return _by_mapping(fitting[0], header_columns, typed=typed, clinic_known=clinic_known)
+    mapping = chosen(mappings, header_columns, format=format, own=_own_names(header_columns, format))
+    if mapping is not None:
+        return _by_mapping(mapping, header_columns, typed=typed, clinic_known=clinic_known)
     # Where each record names its own columns, one that misspells a name lacks it, though the file has it elsewhere.
     if format == "fhir":
         return _by_fhir(header_columns, clinic_known)
@@ -83,8 +82,6 @@ def plan_for(
 
 
 def _by_mapping(mapping: Mapping, columns: tuple[str, ...], *, typed: bool, clinic_known: bool) -> Plan:
-    if not set(mapping.reads) <= set(columns):
-        raise FileRefused("mapping_does_not_fit")
     read = tuple(column for column in columns if column in mapping.reads)
     beside = {column for column in columns if column not in {*mapping.reads, *mapping.rules.ignored}}
     lacking = questions().keys() - mapping.gives
@@ -93,7 +90,17 @@ def _by_mapping(mapping: Mapping, columns: tuple[str, ...], *, typed: bool, clin
         raise FileRefused("nearly_a_column", tuple(sorted(set(lost))))
     _refuse_missing(mapping.gives, clinic_known)
     ignored = set(mapping.rules.ignored)
-    return _plan(mapping.described, columns, read, MappingApplied(mapping, typed=typed), mapping, ignored)
+    applied = MappingApplied(mapping, typed=typed, blank=lacking_columns(mapping, columns))
+    return _plan(mapping.described, columns, read, applied, mapping, ignored)
+
+
+def _own_names(columns: tuple[str, ...], format: str) -> dict[str, str]:
+    """Source column to column of the form as it is read without a mapping; boxes of REDCap and FHIR are no names."""
+    if format == "fhir":
+        return fhir.facts() | {column: column for column in columns if column in questions()}
+    if columns and redcap.looks_like_redcap(columns):
+        return {name: column for name, column in redcap.columns_read(columns).items() if redcap.CHECKBOX not in name}
+    return {column: column for column in columns if column in questions()}
 
 
 def _by_redcap(columns: tuple[str, ...], typed: bool, delimiter: str, clinic_known: bool) -> Plan:
@@ -103,6 +110,7 @@ def _by_redcap(columns: tuple[str, ...], typed: bool, delimiter: str, clinic_kno
         raise FileRefused("duplicate_column", twice)
     beside = redcap.columns_beside(columns)
     _refuse_loss(columns, (*read, *beside), set(gives), redcap.field_names(), clinic_known)
+    beside += redcap.unknown_boxes(columns)  # after the search for misspelt names, which such a box may be
     wanted = tuple(column for column in columns if column in read or column in beside)
     return _plan("redcap", columns, wanted, redcap.RedcapExport(columns, typed=typed, delimiter=delimiter))
 
@@ -111,7 +119,7 @@ def _by_fhir(columns: tuple[str, ...], clinic_known: bool) -> Plan:
     read = fhir.columns_read(columns)
     if not fhir.link_ids() & set(read):
         raise FileRefused("no_header")
-    boxes = [box for group in read for box in fhir.box_groups().get(group, ()) if box in read]
+    boxes = [box for group in read for box in redcap.box_groups().get(group, ()) if box in read]
     if boxes:
         raise FileRefused("duplicate_column", tuple(sorted(boxes)))
     unknown = [column for column in columns if column not in read and not column.startswith(fhir.RESOURCE)]

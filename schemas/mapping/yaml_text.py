@@ -39,8 +39,8 @@ def parse_texts(content: bytes) -> Any:
     """The one document of ``content`` (UTF-8), every plain value a text; None where there is none.
 
     Raises YamlRefused for more than ``MOST_BYTES``, bytes that are no text, broken YAML, a key that stands twice in
-    one table, tags other than YAML's own, aliases (a few lines of them unfold to gigabytes), and nesting deeper than
-    ``DEEPEST``.
+    one table, tags (``!!int`` asks for more than a text), aliases (a few lines of them unfold to gigabytes), and
+    nesting deeper than ``DEEPEST``.
     """
     if len(content) > MOST_BYTES:
         raise YamlRefused("the file is far larger than a mapping is")
@@ -60,6 +60,8 @@ def _check_shape(text: str) -> None:
     for event in yaml.parse(text, Loader=_BASE):
         if isinstance(event, yaml.AliasEvent):
             raise YamlRefused("it uses an alias (*): write the value out")
+        if getattr(event, "tag", None) is not None:
+            raise YamlRefused("it uses a tag (!): every value is read as text")
         depth += isinstance(event, _OPEN) - isinstance(event, _CLOSE)
         if depth > DEEPEST:
             raise YamlRefused("it is nested too deep")

@@ -107,7 +107,10 @@ class Delimited:
         wrong = set(miscounted)
         places = [row for place, row in enumerate(rows) if place not in wrong] if wrong else rows
         cells = pl.DataFrame(pl.from_arrow(table)).with_columns(pl.Series(_PLACE, places, dtype=pl.UInt32))
-        return cells.select(*wanted, _PLACE), [rows[place] for place in miscounted] + torn
+        # Taken by name one at a time: select would read a column called * or ^...$ as a pattern.
+        return pl.DataFrame([cells.get_column(name) for name in (*wanted, _PLACE)]), [
+            rows[place] for place in miscounted
+        ] + torn
 
 
 def open_csv(file: BinaryIO) -> Delimited:

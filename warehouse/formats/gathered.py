@@ -80,13 +80,17 @@ def block_of(records: Sequence[Record], columns: Sequence[str], first: int) -> B
 def columns_seen(records: Iterable[Record], first: Iterable[str] = ()) -> tuple[str, ...]:
     """The columns of all well-formed records in order of first sight, after those of ``first``.
 
-    Raises FileRefused (too_many_columns).
+    Raises FileRefused (too_many_columns; the code of the first record where every record is broken).
     """
     limit = file_limits()["columns"]
     seen = dict.fromkeys(first)
+    broken, whole = "", False
     for record in records:
+        broken, whole = broken or record.code, whole or not record.code
         if not record.code and not record.cells.keys() <= seen.keys():
             seen |= dict.fromkeys(record.cells)
             if len(seen) > limit:
                 raise FileRefused("too_many_columns")
+    if broken and not whole:
+        raise FileRefused(broken)
     return tuple(seen)

@@ -26,7 +26,7 @@ def open_json(file: BinaryIO) -> Source:
 
     ``file``: seekable, UTF-8, UTF-16 or UTF-32 with or without byte order mark. Columns are the union of the names,
     in order of first sight. Raises FileRefused (empty_file, not_a_known_format, broken_file, nested_too_deep,
-    too_many_columns).
+    too_many_columns; the code of the first record where every record is broken).
     """
     shape = outline(file)
     if shape.kind == "lines":

@@ -34,7 +34,8 @@ def open_fhir(file: BinaryIO) -> Source:
 
     ``file``: seekable, JSON. Columns: ``ABOUT``, then every linkId in order of first sight. All answers of a linkId
     in a response stand in one cell, with ``SEVERAL`` between them.
-    Raises FileRefused (empty_file, not_a_known_format, broken_file, nested_too_deep, too_many_columns).
+    Raises FileRefused (empty_file, not_a_known_format, broken_file, nested_too_deep, too_many_columns; the code of
+    the first record where every record is broken).
     """
     shape = outline(file)
     if shape.kind == "lines":
@@ -161,14 +162,23 @@ def _first(element: dict[str, Any], *names: str) -> str | None:
 
 
 def _identifier(identifier: Any) -> str | None:
-    return cell_text(identifier.get("value")) if isinstance(identifier, dict) else cell_text(identifier)
+    value = cell_text(identifier.get("value") if isinstance(identifier, dict) else identifier)
+    return value if value is None else _without_scheme(value)
+
+
+def _without_scheme(name: str) -> str:
+    """The name itself of a URN, which Bundles refer by: a colon is no sign that a key may hold."""
+    return name.removeprefix("urn:uuid:").removeprefix("urn:oid:")
 
 
 def _subject(subject: Any) -> str | None:
-    """The id in the reference ('7' of 'Patient/7' and of 'Patient/7/_history/2'), else the value of the identifier."""
+    """The id in the reference, else the value of the identifier.
+
+    '7' of 'Patient/7' and of 'https://example.org/Patient/7/_history/2'; '0c3f' of 'urn:uuid:0c3f'.
+    """
     if not isinstance(subject, dict):
         return cell_text(subject)
     reference = cell_text(subject.get("reference"))
     if reference:
-        return reference.partition("/_history/")[0].rpartition("/")[2]
+        return _without_scheme(reference.partition("/_history/")[0].rpartition("/")[2])
     return _identifier(subject.get("identifier"))

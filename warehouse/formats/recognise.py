@@ -17,6 +17,7 @@ from schemas.file_limits import file_limits
 from schemas.problems import FileRefused
 from warehouse.formats import delimited
 from warehouse.formats.block import Source
+from warehouse.formats.bounded import Bounded
 from warehouse.formats.encoding import Encoded, likely, pieces
 from warehouse.formats.unpacked import rewritten, unpacked
 
@@ -50,31 +51,35 @@ def opened_source(path: Path) -> Iterator[Source]:
     """The records of the file at ``path``, whatever its format; gzip is peeled off first.
 
     Raises FileRefused (empty_file, too_large, packed_too_tightly, packed_twice, broken_file, old_workbook,
-    not_a_known_format, and what the reader of the format refuses).
+    not_a_known_format, and what the reader of the format refuses); its blocks raise too_large and packed_too_tightly.
     """
-    with unpacked(path) as file:
-        opening = file.read(OPENING_BYTES)
-        file.seek(0)
-        if opening.startswith(_ZIP):
-            yield _zipped(file)
-        elif opening.startswith(_PARQUET):
-            from warehouse.formats.parquet import open_parquet
+    with unpacked(path) as file, _read(file, path.parent) as source:
+        yield Bounded(source, path.stat().st_size)
 
-            yield open_parquet(file)
+
+@contextmanager
+def _read(file: BinaryIO, folder: Path) -> Iterator[Source]:
+    """``file`` opened by the reader of its format; ``folder``: for text that has to be rewritten first."""
+    opening = file.read(OPENING_BYTES)
+    file.seek(0)
+    if opening.startswith(_ZIP):
+        yield _zipped(file)
+    elif opening.startswith(_PARQUET):
+        from warehouse.formats.parquet import open_parquet
+
+        yield open_parquet(file)
+    else:
+        _refuse_binary(opening)
+        encoding, start = likely(opening)
+        text = opening[start:].decode("latin-1" if encoding == "utf-8" else encoding, "replace").lstrip(" \t\r\n\f\v")
+        _refuse_text(text)
+        if not _JSON.match(text):
+            yield delimited.open_csv(file)
+        elif encoding == "utf-8" and not start:
+            yield _json(file, text)
         else:
-            _refuse_binary(opening)
-            encoding, start = likely(opening)
-            text = (
-                opening[start:].decode("latin-1" if encoding == "utf-8" else encoding, "replace").lstrip(" \t\r\n\f\v")
-            )
-            _refuse_text(text)
-            if not _JSON.match(text):
-                yield delimited.open_csv(file)
-            elif encoding == "utf-8" and not start:
-                yield _json(file, text)
-            else:
-                with rewritten(pieces(file, Encoded(encoding, start), OPENING_BYTES), path.parent) as recoded:
-                    yield _json(recoded, text)
+            with rewritten(pieces(file, Encoded(encoding, start), OPENING_BYTES), folder) as recoded:
+                yield _json(recoded, text)
 
 
 def _json(file: BinaryIO, text: str) -> Source:

@@ -98,6 +98,8 @@ def _table(sheets: list[Any], formats: dict[int, str]) -> _Table:
     headed = []
     for sheet in sheets:
         for number, cells in _rows(sheet, formats):
+            if sum(map(len, cells.values())) > file_limits()["record_bytes"]:
+                raise FileRefused("not_a_known_format")
             if names := {column: text.strip() for column, text in cells.items() if text.strip()}:
                 headed.append(_Table(sheet, number, dict(sorted(names.items()))))
                 break
@@ -127,6 +129,8 @@ def _records(table: _Table, formats: dict[int, str]) -> Iterator[Record]:
 
 
 def _record(table: _Table, cells: dict[int, str]) -> Record:
+    if sum(map(len, cells.values())) > file_limits()["record_bytes"]:
+        return Record(_beginning(table, cells), {}, "too_long")
     named = {table.names.get(column): text for column, text in cells.items()}
     extra = {f"column {get_column_letter(c)}": text for c, text in cells.items() if c not in table.names}
     inside = {name: text for name, text in named.items() if name is not None}
@@ -136,3 +140,15 @@ def _record(table: _Table, cells: dict[int, str]) -> Record:
     if len(text) > file_limits()["record_bytes"]:
         return Record(text, {}, "too_long")
     return Record(text, inside)
+
+
+def _beginning(table: _Table, cells: dict[int, str]) -> str:
+    """As much of a row as a record may hold: one stored text may stand in thousands of its cells."""
+    room = file_limits()["record_bytes"]
+    kept: dict[str, str] = {}
+    for column, text in cells.items():
+        kept[table.names.get(column, f"column {get_column_letter(column)}")] = text[:room]
+        room -= len(text)
+        if room <= 0:
+            break
+    return json.dumps(kept, ensure_ascii=False)

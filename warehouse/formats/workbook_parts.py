@@ -121,6 +121,8 @@ def _check_start(start: bytes) -> None:
         parser.Parse(start[:PIECE], False)
     except (_RootReached, expat.ExpatError, ValueError):
         return  # what is no XML is either not read at all or found out when it is
+    if len(start) == PIECE:
+        refuse()  # a document type may still stand behind so much of comments
 
 
 class _RootReached(Exception):
