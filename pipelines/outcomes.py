@@ -19,6 +19,7 @@ UNEXPECTED, USAGE, QUARANTINED, REFUSED = 1, 2, 3, 4
 _SPOKEN = {
     "WarehouseBusy": REFUSED,
     "WarehouseRefused": REFUSED,
+    "WarehouseFailed": REFUSED,
     "SettingsRefused": REFUSED,
     "MappingRefused": REFUSED,
     "QuarantineClosed": REFUSED,

@@ -54,7 +54,8 @@ def _urgency(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
     yield f"{TIER_WORDS[tier]}: {see_by}"
     yield f"  why: {row['tier_reason']} (basis: {row['tier_basis']}; score {row['priority_score']:.1f})"
     if row["decided_tier"]:
-        yield f"  decided by a clinician; computed: {TIER_WORDS[row['tier']]}; reason: {row['decision_reason']}"
+        reason = row["decision_reason"] or "not stated"
+        yield f"  decided by a clinician; computed: {TIER_WORDS[row['tier']]}; reason: {reason}"
     yield f"  where to: {row['destination'] or 'not stated'}"
     yield f"  first imaging to consider: {row['first_imaging'] or 'none'}"
     if row["ask_by"]:

@@ -28,6 +28,8 @@ REQUIRED = {
     "decided_at": "missing_time",
     "decided_by": "missing_name",
 }
+# Tiers that count without a reason: a row that nobody is told of must not hide that somebody is to be seen today.
+COUNT_WITHOUT_REASON = ("emergency", "same_day")
 NAME = r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd} .,'-]{0,63}$"  # signs that change or hide what is read are no letters
 
 
@@ -57,6 +59,8 @@ def split_decisions(cells: pl.DataFrame, *, clinic: str | None, received_at: dat
 @cache
 def _contract() -> RowContract:
     col = pl.col
+    without_reason = given("decided_tier") & ~given("reason")
+    is_fast = col("decided_tier").is_in(COUNT_WITHOUT_REASON).fill_null(False)
     return RowContract(
         form=decision_form(),
         problems=decision_problems(),
@@ -65,7 +69,8 @@ def _contract() -> RowContract:
         answer=_answer,
         contradictions={
             "nothing_decided": ~given("status") & ~given("decided_tier"),
-            "reason_not_given": given("decided_tier") & ~given("reason"),
+            "reason_not_given": without_reason & ~is_fast,
+            "fast_without_reason": without_reason & is_fast,
             "before_the_form": col("decided_at") < col("submitted_at"),
             "closed_without_reason": (col("status") == "closed") & ~given("reason"),
         },

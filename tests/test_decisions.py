@@ -107,8 +107,18 @@ def test_a_closing_without_a_reason_is_told() -> None:
     assert parts.rejections.height == 0
 
 
+def test_a_tier_that_must_not_wait_counts_without_a_reason() -> None:
+    fast = ["emergency", "same_day"]
+    parts = together([{"decided_tier": tier, "reason": None} for tier in tiers()])
+    assert parts.accepted["decided_tier"].to_list() == fast
+    assert parts.accepted["warnings"].to_list() == [["fast_without_reason"]] * 2
+    assert set(parts.rejections["code"]) == {"reason_not_given"}
+
+
 def test_every_code_has_a_case_and_a_sentence() -> None:
-    cases = {code for _, _, code, _ in REFUSED} | {"closed_without_reason"} | FOUND_IN_THE_WAREHOUSE
+    cases = (
+        {code for _, _, code, _ in REFUSED} | {"closed_without_reason", "fast_without_reason"} | FOUND_IN_THE_WAREHOUSE
+    )
     assert cases == set(decision_problems())
     assert set(outcome_problems()) >= FOUND_IN_THE_WAREHOUSE
     assert all(problem.sentence and problem.mend for problem in decision_problems().values())
@@ -146,4 +156,5 @@ def test_every_row_is_accepted_or_refused_whatever_its_cells_hold(changes: list[
     assert set(parts.refused["row"]) == set(parts.rejections["row"])
     assert set(parts.rejections["code"]) | set(parts.warnings["code"]) <= set(decision_problems())
     assert (parts.accepted["status"].is_not_null() | parts.accepted["decided_tier"].is_not_null()).all()
-    assert (parts.accepted["decided_tier"].is_null() | parts.accepted["reason"].is_not_null()).all()
+    tier = parts.accepted["decided_tier"]
+    assert (tier.is_null() | tier.is_in(["emergency", "same_day"]) | parts.accepted["reason"].is_not_null()).all()

@@ -108,10 +108,9 @@ CONTENTS = [
     (tuple(outcome_schema().names), "outcome"),
     (("record_id", "recorded_at", "attended"), "outcome"),
     (("record_id", "recorded_at", "confirmed_condition"), "outcome"),
-    (("record_id", "decided_at", "decided_by", "recorded_at", "attended"), "decision"),
     (("record_id", "submitted_at", "pain_now"), "intake"),
     (("record_id", "submitted_at", "recorded_at"), "intake"),
-    (("record_id", "decided_at", "decided_by", "systemic__fever"), "intake"),
+    (("record_id", "submitted_at", "pain_now", "decided_at"), "intake"),
     ((), "intake"),
 ]
 
@@ -119,6 +118,22 @@ CONTENTS = [
 @pytest.mark.parametrize(("columns", "contents"), CONTENTS)
 def test_a_file_is_recognised_by_its_header(columns: tuple[str, ...], contents: str) -> None:
     assert follow_up.contents_of(columns) == contents
+
+
+MIXED = [
+    ("record_id", "decided_at", "decided_by", "recorded_at", "attended"),
+    ("record_id", "decided_at", "attended"),
+    ("record_id", "decided_at", "decided_by", "systemic__fever"),
+    ("record_id", "submitted_at", "Recorded at", "attended", "pain_noww"),
+]
+
+
+@pytest.mark.parametrize("columns", MIXED)
+def test_a_file_of_several_kinds_is_refused(columns: tuple[str, ...]) -> None:
+    with pytest.raises(FileRefused) as refused:
+        follow_up.contents_of(columns)
+    assert refused.value.code == "mixed_contents"
+    assert set(refused.value.columns) <= set().union(*follow_up.MARKS.values())
 
 
 def test_every_row_gets_one_disposition_and_the_counts_add_up(home: Home) -> None:
@@ -175,6 +190,20 @@ def test_a_later_file_is_judged_against_the_earlier_one(home: Home) -> None:
     assert held(home, "SELECT count(*) FROM decision") == [(0,)]
 
 
+def test_two_rows_of_one_time_that_do_not_contradict_both_count(home: Home, tmp_path: Path) -> None:
+    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
+    booked, raised = word(1, "booked"), word(1, tier="emergency") | {"reason": None}
+    rows = [{"record_id": "a"} | one for one in (booked, raised, booked, word(1, "seen"), word(1, "booked", "soon"))]
+    counts = bring(home, Rows(rows))
+    assert (counts.accepted, counts.duplicate, counts.quarantined, counts.warned) == (2, 1, 2, 1)
+    again = bring(home, Rows([rows[1], rows[0], {"record_id": "a"} | word(1, tier="urgent")]))
+    assert (again.accepted, again.duplicate, again.quarantined) == (0, 2, 1)
+    published(home)
+    assert shown(home, "SELECT status, effective_tier, decision_reason FROM referrals") == [
+        ("booked", "emergency", None)
+    ]
+
+
 def test_an_unknown_record_is_kept_and_told(home: Home, tmp_path: Path) -> None:
     take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
     named = [
@@ -183,17 +212,54 @@ def test_an_unknown_record_is_kept_and_told(home: Home, tmp_path: Path) -> None:
         DECISION | {"submitted_at": at(1).isoformat(), "decided_at": "2026-02-03T10:00:00Z"},
         DECISION | {"record_id": "later", "status": "closed"},
         DECISION | {"status": "closed"},  # conflicts with the first: its warning goes with it
+        DECISION | {"record_id": "named", "status": "closed", "reason": "examined", "submitted_at": at(0).isoformat()},
+        {"record_id": "raised"} | word(20, "closed", "same_day"),
     ]
     counts = bring(home, Rows(named))
-    assert (counts.accepted, counts.quarantined, counts.warned) == (4, 1, 2)
+    assert (counts.accepted, counts.quarantined, counts.warned) == (6, 1, 4)
     assert held(home, "SELECT record_number, record_id, code FROM intake_warning ORDER BY 1, 3") == [
         (3, "a", "no_such_version"),
         (4, "later", "closed_without_reason"),
         (4, "later", "no_such_record"),
+        (6, "named", "no_such_record"),
+        (7, "raised", "no_such_record"),
     ]
-    take_in(home, "north", [{"record_id": "later", "submitted_at": at(0)}], tmp_path)
+    # a word that came before its record may have a mistyped id: it hides nobody, unless it names the form that came
+    forms = [{"record_id": record, "submitted_at": at(0)} for record in ("later", "named", "raised")]
+    take_in(home, "north", forms, tmp_path)
     published(home)
-    assert shown(home, "SELECT status FROM referrals WHERE record_id = 'later'") == [("closed",)]
+    columns = "record_id, status, effective_tier, review_reason LIKE '%or came in after it%'"
+    assert shown(home, f"SELECT {columns} FROM referrals WHERE record_id <> 'a' ORDER BY 1") == [
+        ("later", "open", "routine", True),
+        ("named", "closed", "routine", None),
+        ("raised", "open", "same_day", True),
+    ]
+
+
+@pytest.mark.parametrize("said", ["closed", "seen", "visit"])
+def test_a_clock_that_runs_ahead_hides_no_later_form(home: Home, tmp_path: Path, said: str) -> None:
+    now = datetime.now(UTC)
+    before, ahead, after = now - timedelta(days=3), now + timedelta(hours=10), now + timedelta(hours=1)
+    take_in(home, "north", [{"record_id": "a", "submitted_at": before}], tmp_path)
+    score(home, lambda _: {"tier": "routine"}, before)
+    row = DECISION | {"decided_at": ahead.isoformat(), "status": said, "reason": "examined"}
+    if said == "visit":
+        row = OUTCOME | {"submitted_at": before.isoformat(), "recorded_at": ahead.isoformat()}
+    elif said == "seen":
+        row |= {"decided_tier": "same_day"}
+    bring(home, Rows([row]))
+    publish(home, about=about())
+    ((status, effective, decided_at, see_by),) = shown(
+        home, "SELECT status, effective_tier, decided_at, see_by FROM referrals"
+    )
+    assert status == ("closed" if said == "closed" else "seen")
+    if said == "seen":  # the clock that was said is shown, and moves no see-by
+        assert (effective, decided_at) == ("same_day", ahead)
+        assert see_by < ahead + timedelta(hours=24)
+    take_in(home, "north", [{"record_id": "a", "submitted_at": after}], tmp_path)
+    score(home, lambda _: {"tier": "emergency", "clock_hours": 0.0}, after)
+    publish(home, about=about())
+    assert shown(home, "SELECT status, effective_tier FROM referrals") == [("open", "emergency")]
 
 
 REFUSED = [
@@ -248,7 +314,8 @@ def test_a_refused_row_is_no_form_that_nobody_read(home: Home, tmp_path: Path) -
         {"record_id": record, "submitted_at": at(0), "pain_now": pain} for record, pain in (("a", 1), ("x", "?"))
     ]
     batch_id = take_in(home, "north", records, tmp_path)
-    bring(home, Rows([DECISION | {"status": "gone"}, OUTCOME | {"attended": None}]))
+    bring(home, Rows([DECISION | {"status": "gone"}]))
+    bring(home, Rows([OUTCOME | {"attended": None}]))
     bring(home, Rows([OUTCOME | {"attended": None, "record_id": "b"}]))
     published(home)
     assert shown(home, "SELECT record_id FROM unread_forms") == [("x",)]
@@ -314,7 +381,32 @@ CASES: list[tuple[str, list[tuple[Any, ...]], list[dict[str, Any]], str, str, st
      "open", "urgent", "Dr 1", "rose from soon to urgent", 16),
     ("rises below what was decided", [(0, "routine"), (2, "urgent")], [word(1, "booked", "same_day")],
      "open", "same_day", "Dr 1", "rose from routine to urgent", 2),
-    ("the same again", [(0, "urgent"), (2, "urgent")], [word(1, "closed", "soon")], "closed", "soon", "Dr 1", None, 14),
+    ("decided once more", [(0, "routine")], [word(1, tier="urgent"), word(9, tier="urgent")],
+     "open", "urgent", "Dr 9", None, 15),
+    ("decided up, and back", [(0, "routine")],
+     [word(1, tier="urgent"), word(2, tier="same_day"), word(9, tier="urgent")], "open", "urgent", "Dr 9", None, 15),
+    ("decided up, then down", [(0, "self_care")], [word(1, tier="urgent"), word(2, tier="routine")],
+     "open", "routine", "Dr 2", None, 29),
+    ("decided up late", [(0, "self_care")], [word(1, tier="routine"), word(28, tier="urgent")],
+     "open", "urgent", "Dr 28", None, 29),
+    ("decided once more on a form less urgent", [(0, "soon"), (5, "routine")],
+     [word(1, tier="same_day"), word(6, tier="same_day")], "open", "same_day", "Dr 6", None, 2),
+    ("decided once more on a form that reopens", [(0, "soon"), (5, "urgent")],
+     [word(1, tier="same_day"), word(6, tier="same_day")], "open", "same_day", "Dr 6", None, 7),
+    ("the same again", [(0, "urgent"), (2, "urgent")], [word(1, "closed", "soon")],
+     "open", "urgent", "Dr 1", "newer than the last decision again comes to urgent", 14),
+    ("seen and the same again", [(0, "urgent"), (3, "urgent")], [visit(2)],
+     "open", "urgent", None, "newer than the last visit again comes to urgent", 14),
+    ("falls to urgent", [(0, "emergency"), (2, "urgent")], [word(1, "closed", "routine")],
+     "open", "urgent", "Dr 1", "newer than the last decision comes to urgent", 14),
+    ("urgent in between", [(0, "soon"), (2, "urgent"), (3, "soon")], [word(1, "closed")],
+     "open", "soon", None, "newer than the last decision comes to urgent", 42),
+    ("a lesser form of a closed one", [(0, "soon"), (2, "soon")], [word(1, "closed")],
+     "closed", "soon", None, "newer than the last word on this record comes to soon and leaves it closed", 42),
+    ("a lesser form of one seen", [(0, "soon"), (3, "routine")], [visit(2)],
+     "seen", "routine", None, "comes to routine and leaves it seen", 28),
+    ("a lesser form that was looked at", [(0, "soon"), (2, "soon")], [word(1, "closed"), word(3, tier="routine")],
+     "closed", "routine", "Dr 3", None, 42),
     ("falls", [(0, "urgent"), (2, "routine")], [word(1, "booked", "soon")], "booked", "soon", "Dr 1", None, 28),
     ("an emergency again", [(0, "emergency"), (2, "emergency")], [word(1, "closed")],
      "open", "emergency", None, "newer than the last decision again comes to emergency", 0),
@@ -453,8 +545,13 @@ def test_nobody_is_hidden_behind_what_was_said_before(
         assert tier == versions[max(versions)]
         assert effective in named | {tier}
         assert status in {one.get("status") or "seen" for one in words} | {"open"}
-        if tiers()[tier].rank <= 1 and all(one < at(max(versions)) for one in when):
+        if tiers()[tier].rank <= 2 and all(one < at(max(versions)) for one in when):
             assert tiers()[listed[f"r{n}"]].rank <= tiers()[tier].rank  # nobody judged it yet
+        unjudged = [given for day, given in versions.items() if all(one < at(day) for one in when)]
+        if any(tiers()[given].rank <= 2 for given in unjudged):
+            assert f"r{n}" in listed
+        elif unjudged and f"r{n}" not in listed:
+            assert review
         if effective != tier and tiers()[effective].rank > tiers()[tier].rank:
             assert any(one > at(min(versions)) for one in when)  # somebody saw a form and decided
         if not words:
@@ -561,6 +658,9 @@ def test_files_land_as_forms_do(home: Home) -> None:
     assert "a file of decisions" in ledger.sentence(decision)
     refused = landed(home, "d", "record_id,decided_at,decided_by,stattus\na,2026-01-07T08:00:00Z,Dr A,booked\n")
     assert (refused.refusal, refused.refusal_columns) == ("nearly_a_column", ("status",))
+    mixed = landed(home, "e", "record_id,submitted_at,decided_at,decided_by,status,age_years\na,,,,,30\n")
+    assert (mixed.refusal, mixed.received) == ("mixed_contents", 0)
+    assert held(home, "SELECT count(*) FROM intake_valid") == [(1,)]
     score(home, lambda record: {"scored_at": record["submitted_at"]})
     publish(home, about=about())
     assert shown(home, "SELECT record_id, status FROM referrals") == [("a", "seen")]

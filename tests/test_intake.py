@@ -10,11 +10,12 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import duckdb
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from warehouse import archive, intake, landing, ledger, sources
+from warehouse import archive, intake, landing, ledger, replay, sources
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
 from warehouse.store import WarehouseRefused, opened
@@ -54,7 +55,7 @@ def test_every_record_gets_one_disposition_and_the_counts_add_up(home: Home, csv
     assert counts.balanced
     assert counts.counts == {
         "received": 7, "accepted": 2, "quarantined": 3, "duplicate": 1, "superseded": 1, "warned": 0,
-        "unknown_columns": 1, "set_aside": 0, "noted": 0,
+        "unknown_columns": 1, "set_aside": 0, "noted": 0, "withdrawn": 0,
     }  # fmt: skip
     assert ledger.state(counts) == "accepted with 3 quarantined"
     assert "7 received = 2 accepted + 3 quarantined + 1 duplicate + 1 superseded" in ledger.sentence(counts)
@@ -140,8 +141,12 @@ def test_the_landing_folder_is_read_by_clinic_and_left_as_it_was(home: Home) -> 
     (home.landing / "b.csv").write_text("record_id,clinic_id,submitted_at\na,south,2026-01-01T10:00:00Z\n")
     (home.landing / "link.csv").symlink_to("/etc/passwd")
     (home.landing / "c.csv").write_text(HEADER)
-    assert landing.take_in(home) == landing.TakenIn(new=2, known=0, left=1)
-    assert landing.take_in(home) == landing.TakenIn(new=0, known=2, left=1)
+    (home.landing / "Clinic D").mkdir()
+    (home.landing / "north" / "deeper").mkdir()
+    (home.landing / "south").symlink_to(home.landing / "Clinic D")
+    (home.landing / "east\n").mkdir()
+    assert landing.take_in(home) == landing.TakenIn(new=2, known=0, left=1, passed_over=5)
+    assert landing.take_in(home) == landing.TakenIn(new=0, known=2, left=1, passed_over=5)
     for batch_id in sources.pending_batches(home):
         intake.load(home, batch_id)
     assert rows(home, "SELECT clinic_id FROM intake_valid ORDER BY 1") == [("north",), ("south",)]
@@ -241,3 +246,19 @@ def test_whatever_arrives_in_whatever_order_the_counts_add_up_and_the_newest_ver
     newest = {key: max(day for other, day in kept if other == key) for key, _ in kept}
     expected = sorted((key, kept[key, day]) for key, day in newest.items())
     assert rows(home, "SELECT record_id, age_years FROM intake_current ORDER BY 1") == expected
+
+
+def test_a_file_that_is_too_much_for_the_machine_stops_no_other_and_can_be_tried_again(
+    home: Home, csv_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def out_of_memory(*_: object) -> None:
+        raise duckdb.OutOfMemoryException("r1 Smith")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(intake, "decide", out_of_memory)
+        counts = load(home, csv_file(HEADER + "a,2026-01-01T10:00:00Z,29,1,,\n"))
+    assert counts.refusal == "not_loaded"
+    assert "Smith" not in ledger.sentence(counts)
+    assert rows(home, "SELECT count(*) FROM intake_valid") == [(0,)]
+    assert load(home, csv_file(HEADER + "b,2026-01-01T10:00:00Z,29,1,,\n", "good.csv")).accepted == 1
+    assert replay.replay(home, counts.batch_id).released == 1

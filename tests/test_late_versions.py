@@ -1,4 +1,4 @@
-"""The order in which versions of a record arrive changes nothing: what an older one states counts when it comes late."""
+"""The order in which versions of a record arrive changes nothing: what an older one states counts, also late."""
 
 from __future__ import annotations
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from warehouse import intake, ledger, replay, sources
@@ -129,3 +131,20 @@ def test_a_mended_file_is_a_new_file_and_what_was_read_before_is_a_duplicate(
     assert ledger.state(mended) == "clean"
     again = load(home, csv_file(HEADER + ROWS.replace("woman", "female").replace("old", "33") + "\n", "again.csv"))
     assert ledger.state(again) == "nothing new"
+
+
+def test_a_replay_that_is_refused_half_way_keeps_nothing(home: Home, tmp_path: Path) -> None:
+    good = pa.table({"record_id": [f"r{n}" for n in range(40)], "submitted_at": ["2026-01-02T10:00:00Z"] * 40})
+    file = tmp_path / "damaged"
+    pq.write_table(good, file, row_group_size=10, write_page_checksum=True, compression="none", use_dictionary=False)
+    content = bytearray(file.read_bytes())
+    place = content.rindex(b"r35")
+    content[place + 2] ^= 1
+    file.write_bytes(content)
+    refused = load(home, file)
+    assert refused.refusal == "broken_file"
+    for _ in range(2):
+        assert replay.replay(home, refused.batch_id).refusal == "broken_file"
+    tables = ("intake_raw", "intake_valid", "intake_disposition")
+    counts = ", ".join(f"(SELECT count(*) FROM {table})" for table in tables)
+    assert rows(home, f"SELECT {counts}") == [(0, 0, 0)]

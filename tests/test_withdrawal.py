@@ -14,11 +14,13 @@ import polars as pl
 import pytest
 from click.testing import CliRunner, Result
 
+from pipelines import materialise
+from pipelines.commands.quarantine import quarantine
+from pipelines.commands.run import run
 from pipelines.commands.withdraw import withdraw as command
-from tests.commands import hiptriage
 from tests.published_home import published, score
 from tests.test_privacy import decoded
-from warehouse import intake, landing, ledger, snapshots, sources
+from warehouse import intake, landing, ledger, replay, snapshots, sources
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.lock import holding
@@ -452,10 +454,10 @@ def withdraw(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([f"north/{ID}"], 0, "to restrict in clinic north: 1 record, which arrived 5 times in 3 files; 1 decision of"),
+        ([f"north/{ID}"], 0, "to restrict in clinic north: 1 record, which arrived 5 times in 3 files; 1 decision or"),
         ([f"north/{ID}", "--how", "erase"], 4, "a clinician has decided on it"),
         ([f"north/{ID}", "--how", "erase", "--even-decided"], 0, "which arrived 8 times in 3 files"),
-        (["north/n4"], 0, "to erase in clinic north: 1 record, which arrived 1 time in 1 file; 0 decisions of"),
+        (["north/n4"], 0, "to erase in clinic north: 1 record, which arrived 1 time in 1 file; 0 decisions or"),
         (["north", "--patient-key", "p4"], 0, "1 record, which arrived 1 time"),
         (["north/nobody", "--yes"], 2, "no such record"),
         (["north/n4", "--lift", "--yes"], 2, "nothing of the kind"),
@@ -475,8 +477,16 @@ def test_the_command_says_in_counts_what_it_would_do(
     assert ask(Home(made), "SELECT count(*) FROM withdrawal") == [(0,)]
 
 
-@pytest.mark.slow
-def test_the_command_withdraws_and_the_file_in_the_landing_folder_brings_nothing_back(home: Home) -> None:
+def test_the_command_withdraws_and_the_file_in_the_landing_folder_brings_nothing_back(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    materialised: list[list[str]] = []
+
+    def in_turn(_: Path, batch_ids: list[str]) -> None:
+        materialised.append(batch_ids)
+        published(home)
+
+    monkeypatch.setattr(materialise, "materialise", in_turn)  # Dagster and a model take seconds
     (home.root / "settings.toml").write_text('data_kind = "sample"\n')
     (home.landing / "north").mkdir()
     (home.landing / "north" / "theirs.csv").write_bytes(
@@ -486,9 +496,148 @@ def test_the_command_withdraws_and_the_file_in_the_landing_folder_brings_nothing
         landing.take_in(home)
         (batch,) = sources.pending_batches(home)
         assert intake.load(home, batch).quarantined == 1
-    options = ("--by", "Dr Adams", "--reason", "patient_request", "--yes")
-    said = [hiptriage("withdraw", f"north/{ID}", *options, home=home.root), hiptriage("run", home=home.root)]
-    assert [done.code for done in said] == [0, 0], said
-    assert "1 file of the landing folder still holds what was erased" in said[0].out
-    assert not any(PLANTED in done.out + done.err for done in said)
+    said = [withdraw(f"north/{ID}", "--yes"), CliRunner().invoke(run)]
+    assert [done.exit_code for done in said] == [0, 0], said
+    assert materialised[0] == []
+    assert "1 file of the landing folder still holds what was erased" in said[0].output
+    assert not any(PLANTED in done.output for done in said)
     assert {file for file, _ in left(home)} == {"landing/north/theirs.csv"}
+
+
+def codes(home: Home, counts: ledger.Reconciled) -> dict[int, str]:
+    found = ask(
+        home, f"SELECT record_number, problems[1].code FROM intake_quarantine WHERE batch_id = '{counts.batch_id}'"
+    )
+    return dict(found)
+
+
+NAMED_AGAIN = [
+    f"{ID},,{PLANTED} short\n",
+    f",{ID},2026-01-02T10:00:00Z,30,1,,{PLANTED},moved by one\n",
+    f'"{ID}\u200b",\u200b,{PLANTED}\n',
+    row(f"\u200b{ID}\u2060\ufeff", notes=PLANTED),
+]
+
+
+def test_however_a_new_file_names_what_was_erased_nothing_of_it_is_kept(home: Home) -> None:
+    take_in(home, csv_text([row("n1"), row(ID), row("30")]))
+    erase(home)
+    erase(home, Named("north", "30"))
+    erasure.go_on(home)
+    others = ["n2,,too short,30\n", row("n3", notes=f"brother of {ID}, see there")]
+    counts = take_in(home, csv_text([*NAMED_AGAIN, *others]), f"{PLANTED} Smith.csv")
+    # The ragged form of somebody aged 30 is not that of the record 30.
+    assert codes(home, counts) == dict.fromkeys(range(1, 5), "withdrawn") | {5: "cell_count"}
+    assert (counts.accepted, counts.quarantined, counts.withdrawn) == (1, 5, 4)
+    assert "; 4 of the quarantined were withdrawn before" in ledger.sentence(counts)
+    assert ledger.counts_of(home, counts.batch_id) == counts
+    assert ask(home, f"SELECT original_name FROM intake_file WHERE batch_id = '{counts.batch_id}'") == [("",)]
+    erasure.go_on(home)
+    assert {place for _, place in left(home)} == {"content", "intake_raw.record_text", "intake_lineage.record_text"}
+    assert [
+        text for (text,) in ask(home, f"SELECT record_text FROM intake_raw WHERE contains(record_text, '{ID}')")
+    ] == [others[1].rstrip("\n")]
+
+
+WITH_CLINIC = "record_id,clinic_id,submitted_at,age_years\n"
+
+
+def test_a_record_is_known_under_the_clinic_of_its_row_and_of_its_folder(home: Home) -> None:
+    def of(*named: tuple[str, str]) -> bytes:
+        return (WITH_CLINIC + "".join(f"{id_},{clinic},2026-01-02T10:00:00Z,30\n" for id_, clinic in named)).encode()
+
+    take_in(home, of((ID, "north"), ("n1", "south")), clinic="")
+    assert erase(home).arrivals.height == 1
+    erasure.go_on(home)
+    several = take_in(
+        home, of((ID, "north"), (ID, "south"), ("n2", "south"), (ID, "")) + f"{ID},north\n".encode(), clinic=""
+    )
+    assert codes(home, several) == {1: "withdrawn", 4: "missing_key", 5: "withdrawn"}
+    folder = take_in(home, of((ID, "south"), ("n3", "")), "in folder.csv")
+    assert codes(home, folder) == {1: "withdrawn"}
+
+
+def test_a_new_form_whose_time_cannot_be_read_is_no_form_of_before_the_erasure(home: Home) -> None:
+    take_in(home, csv_text([row("a", person="p")]))
+    erase(home, Named("north", None, "p"))
+    erasure.go_on(home)
+    odd = row("b", person="p").replace("2026-01-02", "2026-13-01")
+    counts = take_in(home, csv_text([odd, row("c", person="p")]), "2.csv")
+    assert codes(home, counts) == {1: "bad_time", 2: "withdrawn"}
+
+
+def test_an_erasure_is_lifted_whole_or_not_at_all(home: Home) -> None:
+    take_in(home, csv_text([row("a", person="p"), row("b", person="p"), "a,p\n", row("c", person="other")]))
+    person, one = Named("north", None, "p"), Named("north", "a")
+    erase(home, person)
+    erase(home, Named("north", "c"))
+    with opened(home, "test") as connection:
+        with pytest.raises(WarehouseRefused, match="--patient-key"):
+            withdrawal.lift(connection, home, look(connection, home, one, in_files=False), AGREED)
+        found = look(connection, home, person, in_files=False)
+        assert withdrawal.can_be_lifted(connection, home, found)
+        assert withdrawal.lift(connection, home, found, AGREED) == 4  # the person, two records, a text
+        assert not withdrawal.can_be_lifted(connection, home, found)
+    erasure.go_on(home)
+    again = take_in(home, csv_text([row("a", person="p"), "a,p\n", row("c")]), "2.csv")
+    assert codes(home, again) == {2: "cell_count", 3: "withdrawn"}
+
+
+def test_a_person_can_be_shown_again_though_a_record_came_since(home: Home) -> None:
+    take_in(home, csv_text([row("a", person="p")]))
+    person = Named("north", None, "p")
+    with opened(home, "test") as connection:
+        withdrawal.restrict(connection, home, look(connection, home, person, in_files=False), AGREED)
+    take_in(home, csv_text([row("b", person="p")]), "2.csv")
+    with opened(home, "test") as connection:
+        found = look(connection, home, person, in_files=False)
+        assert withdrawal.can_be_lifted(connection, home, found)
+        assert withdrawal.lift(connection, home, found, AGREED) == 1
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_an_earlier_table_does_not_come_back_after_a_withdrawal(home: Home, lifted: bool) -> None:
+    take_in(home, csv_text([row("a"), row("b", age="x")]))
+    with opened(home, "test") as connection:
+        found = look(connection, home, Named("north", "b"), in_files=False)
+        if lifted:
+            withdrawal.restrict(connection, home, found, AGREED)
+    before = published(home)
+    snapshots.reinstate(home, before.snapshot_id, {})
+    with opened(home, "test") as connection:
+        (withdrawal.lift if lifted else withdrawal.restrict)(connection, home, found, AGREED)
+    with pytest.raises(snapshots.NotReinstated, match="withdrawn or shown again"):
+        snapshots.reinstate(home, before.snapshot_id, {})
+
+
+def test_a_confirmed_condition_counts_as_decided(home: Home) -> None:
+    take_in(home, csv_text([row("a"), row("b")]))
+    outcomes = "record_id,submitted_at,recorded_at,attended,confirmed_condition,found_by\n" + "".join(
+        f"{name},2026-01-02T10:00:00Z,2026-01-09T10:00:00Z,yes,{condition}\n"
+        for name, condition in (("a", "septic_arthritis,laboratory"), ("b", ","))
+    )
+    assert take_in(home, outcomes.encode(), "outcomes.csv").accepted == 2
+    assert [find(home, Named("north", name), in_files=False).decided for name in "ab"] == [1, 0]
+
+
+def test_a_batch_that_cannot_be_tried_again_keeps_the_others_from_nothing(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    destroyed = take_in(home, f"record_id,age_years\n{ID},30\n".encode(), "no time.csv")
+    assert replay.waiting(home) == [destroyed.batch_id]
+    erase(home)
+    erasure.go_on(home)
+    assert replay.waiting(home) == []
+    assert ask(home, "SELECT count(*) FROM intake_refused_file") == [(0,)]
+    lost, kept = (take_in(home, csv_text([row(name, age="x")]), f"{name}.csv").batch_id for name in "ab")
+    ((sha256,),) = ask(home, f"SELECT sha256 FROM intake_file WHERE batch_id = '{lost}'")
+    (home.archive / sha256).unlink()
+    published(home)
+    processed: list[Home] = []
+    monkeypatch.setattr("pipelines.commands.run.process", processed.append)
+    done = CliRunner().invoke(quarantine, ["replay"])
+    assert done.exit_code == 4
+    assert f"{lost}: not tried: the archived file of this batch is gone" in done.output
+    assert f"{kept}: 1 tried again" in done.output
+    assert "1 of 2 batches could not be tried" in done.output
+    assert len(processed) == 1

@@ -52,10 +52,15 @@ class _Splitter(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """One kind of file: its table, the column of the time a row was made, its form and its contract."""
+    """One kind of file: its table, the column of the time a row was made, its form and its contract.
+
+    ``matters``: what rows speak about, as conditions over the table. Two rows of one record and time that share no
+    matter do not contradict each other.
+    """
 
     table: str
     time: str
+    matters: tuple[str, str]
     form: tuple[Question, ...]
     split: _Splitter
 
@@ -68,14 +73,18 @@ class _Kind:
 def contents_of(columns: Collection[str]) -> Contents:
     """What a file with these columns holds: intake forms, outcomes or decisions.
 
-    A file that asks a question of the intake form holds forms whatever else stands in it: nobody may be lost in it.
-    Names that are nearly right count, so that a misspelt file of decisions is refused as what it is.
+    A single column named like a mark may stand beside forms. Names that are nearly right count, so that a misspelt
+    file of decisions is refused as what it is. Raises FileRefused (mixed_contents, naming the marks) where two marks
+    of a kind stand beside a question of the intake form, or marks of both kinds beside each other: read as one kind,
+    the rows of the other would be lost, or stand for forms that nobody filled in.
     """
-    if _named(columns, answer_columns()):
+    decision, outcome = (_named(columns, MARKS[kind]) for kind in ("decision", "outcome"))
+    marked = len(decision) > 1 or len(outcome) > 1
+    if (decision and outcome) or (marked and _named(columns, answer_columns())):
+        raise FileRefused("mixed_contents", tuple(sorted(decision | outcome)))
+    if not marked:
         return "intake"
-    if len(_named(columns, MARKS["decision"])) > 1:
-        return "decision"
-    return "outcome" if len(_named(columns, MARKS["outcome"])) > 1 else "intake"
+    return "decision" if decision else "outcome"
 
 
 def load(
@@ -99,7 +108,7 @@ def load(
     )
     connection.execute("INSERT INTO intake_raw VALUES (?, 0, ?)", [batch.batch_id, source.header.text])
     for arriving in source.blocks([column for column in kind.columns if column in source.header.columns]):
-        block = without_withdrawn(connection, home, batch.batch_id, batch.clinic, arriving, None)
+        block = without_withdrawn(connection, home, batch.batch_id, batch.clinic, source.header, arriving, None)
         _stage(connection, batch, kind, block, typed=source.header.typed)
     _keep(connection, batch, kind)
     return _counted(connection, batch.batch_id, contents, unknown)
@@ -107,9 +116,10 @@ def load(
 
 def _kind(contents: Literal["outcome", "decision"]) -> _Kind:
     if contents == "decision":
-        return _Kind("decision", "decided_at", decisions.decision_form(), decisions.split_decisions)
+        matters = ("status IS NOT NULL", "decided_tier IS NOT NULL")
+        return _Kind("decision", "decided_at", matters, decisions.decision_form(), decisions.split_decisions)
     split = partial(outcomes.split_outcomes, conditions=outcomes.nameable_conditions())
-    return _Kind("outcome", "recorded_at", outcomes.outcome_form(), split)
+    return _Kind("outcome", "recorded_at", ("true", "true"), outcomes.outcome_form(), split)
 
 
 def _named(columns: Collection[str], wanted: Collection[str]) -> set[str]:
@@ -187,7 +197,11 @@ def _content(kind: _Kind) -> pl.Expr:
 
 def _keep(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind) -> None:
     sql = resources.files("warehouse").joinpath("follow_up.sql").read_text("utf-8")
-    connection.execute(sql.replace("{table}", kind.table).replace("{time}", kind.time))
+    first, second = kind.matters
+    named = {"{table}": kind.table, "{time}": kind.time, "{first}": first, "{second}": second}
+    for name, value in named.items():
+        sql = sql.replace(name, value)
+    connection.execute(sql)
     kept = "SELECT record_number FROM decided_row WHERE disposition IN ('accepted', 'superseded')"
     bound = {"batch": batch.batch_id}
     connection.execute(
@@ -223,17 +237,18 @@ def _keep(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind) -> N
 
 
 def _counted(connection: duckdb.DuckDBPyConnection, batch_id: str, contents: str, unknown_columns: int) -> Reconciled:
-    ((*counts,),) = connection.execute(
+    ((*counts, withdrawn),) = connection.execute(
         """
         SELECT (SELECT count(*) FROM intake_raw WHERE batch_id = $batch AND record_number > 0),
                count(*) FILTER (disposition = 'accepted'), count(*) FILTER (disposition = 'quarantined'),
                count(*) FILTER (disposition = 'duplicate'), count(*) FILTER (disposition = 'superseded'),
-               (SELECT count(DISTINCT record_number) FROM intake_warning WHERE batch_id = $batch)
+               (SELECT count(DISTINCT record_number) FROM intake_warning WHERE batch_id = $batch),
+               (SELECT count(*) FROM intake_quarantine WHERE batch_id = $batch AND problems[1].code = 'withdrawn')
         FROM intake_disposition WHERE batch_id = $batch
         """,
         {"batch": batch_id},
     ).fetchall()
-    counted = Reconciled(batch_id, *counts, unknown_columns, contents=contents)
+    counted = Reconciled(batch_id, *counts, unknown_columns, contents=contents, withdrawn=withdrawn)
     if not counted.balanced:
         raise WarehouseRefused("the counts of a batch do not add up; nothing of it was kept")
     return counted

@@ -1,29 +1,40 @@
 -- What becomes of each accepted row of an outcome or decision file, decided against all that arrived before it, and
--- what is odd about the record it names. {table}: outcome or decision; {time}: its column of the time it was made.
+-- what is odd about the record it names. {table}: outcome or decision; {time}: its column of the time it was made;
+-- {first}, {second}: whether a row speaks about the first and the second matter of its kind (status and tier).
 -- staged_follow_up: this batch's rows that the contract accepted. Results: decided_row, odd_row.
 CREATE OR REPLACE TEMP TABLE decided_row AS
 WITH arrived AS (
-    SELECT clinic_id, record_id, {time} AS made_at, content_hash, 0 AS record_number, true AS earlier
+    SELECT clinic_id, record_id, {time} AS made_at, content_hash, {first} AS on_first, {second} AS on_second,
+           0 AS record_number, true AS earlier
     FROM {table} SEMI JOIN staged_follow_up USING (clinic_id, record_id)
     UNION ALL
-    SELECT clinic_id, record_id, {time}, content_hash, record_number, false FROM staged_follow_up
+    SELECT clinic_id, record_id, {time}, content_hash, {first}, {second}, record_number, false FROM staged_follow_up
+),
+placed AS (
+    SELECT *, row_number() OVER (
+        PARTITION BY clinic_id, record_id, made_at ORDER BY earlier DESC, record_number
+    ) AS place
+    FROM arrived
 ),
 compared AS (
     SELECT *,
-        -- the row kept for this record and time: the one that came first
-        first_value(content_hash) OVER same_time AS kept_hash,
-        row_number() OVER same_time AS place,
+        -- the row kept for this record, time and matter: the one that came first
+        arg_min(content_hash, place) FILTER (on_first) OVER same_time AS first_hash,
+        arg_min(content_hash, place) FILTER (on_second) OVER same_time AS second_hash,
+        min(place) FILTER (on_first) OVER same_time AS first_place,
+        min(place) FILTER (on_second) OVER same_time AS second_place,
         max(made_at) OVER (
             PARTITION BY clinic_id, record_id ORDER BY earlier DESC, record_number
             ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
         ) AS newest_before
-    FROM arrived
-    WINDOW same_time AS (PARTITION BY clinic_id, record_id, made_at ORDER BY earlier DESC, record_number)
+    FROM placed
+    WINDOW same_time AS (PARTITION BY clinic_id, record_id, made_at)
 )
 SELECT record_number,
     CASE
-        WHEN place > 1 AND content_hash <> kept_hash THEN 'conflicting_version'
-        WHEN place > 1 THEN 'duplicate'
+        WHEN (on_first AND content_hash <> first_hash) OR (on_second AND content_hash <> second_hash)
+            THEN 'conflicting_version'
+        WHEN (on_first AND place > first_place) OR (on_second AND place > second_place) THEN 'duplicate'
         WHEN newest_before > made_at THEN 'superseded'
         ELSE 'accepted'
     END AS disposition

@@ -20,7 +20,7 @@ from warehouse.ledger import Reconciled
 from warehouse.reading_plan import note_mapping, plan_of
 from warehouse.sources import Batch, batch_of
 from warehouse.staging import stage, unstage
-from warehouse.store import WarehouseRefused, opened
+from warehouse.store import WarehouseFailed, WarehouseRefused, opened
 
 _ANSWERS = ", ".join(f'"{field.name}"' for field in answer_schema())
 
@@ -40,6 +40,9 @@ def load(home: Home, batch_id: str) -> Reconciled:
             return counts
     except FileRefused as refused:
         counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, refused.code, refused.columns)
+    except WarehouseFailed:
+        # One file that is too much for this machine must not keep the files beside it from being read.
+        counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, "not_loaded")
     with opened(home, "note a refused file") as connection:
         ledger.write(connection, counts, "refused")
     return counts
@@ -115,7 +118,7 @@ def quarantine_staged(connection: duckdb.DuckDBPyConnection, batch: Batch) -> No
 def _counted(
     connection: duckdb.DuckDBPyConnection, batch_id: str, *, unknown_columns: int, read_as: str, set_aside: int
 ) -> Reconciled:
-    ((*counts, noted),) = connection.execute(
+    ((*counts, noted, withdrawn),) = connection.execute(
         """
         SELECT (SELECT count(*) FROM intake_raw WHERE batch_id = $batch AND record_number > 0),
                count(*) FILTER (disposition = 'accepted'), count(*) FILTER (disposition = 'quarantined'),
@@ -123,12 +126,15 @@ def _counted(
                (SELECT count(DISTINCT record_number) FROM intake_warning
                 WHERE batch_id = $batch AND code <> 'source_note'),
                (SELECT count(DISTINCT record_number) FROM intake_warning
-                WHERE batch_id = $batch AND code = 'source_note')
+                WHERE batch_id = $batch AND code = 'source_note'),
+               (SELECT count(*) FROM intake_quarantine WHERE batch_id = $batch AND problems[1].code = 'withdrawn')
         FROM intake_disposition WHERE batch_id = $batch
         """,
         {"batch": batch_id},
     ).fetchall()
-    counted = Reconciled(batch_id, *counts, unknown_columns, read_as=read_as, set_aside=set_aside, noted=noted)
+    counted = Reconciled(
+        batch_id, *counts, unknown_columns, read_as=read_as, set_aside=set_aside, noted=noted, withdrawn=withdrawn
+    )
     if not counted.balanced:
         raise WarehouseRefused("the counts of a batch do not add up; nothing of it was kept")
     return counted

@@ -23,7 +23,8 @@ class Reconciled:
 
     ``contents``: intake, outcome or decision. ``read_as``: how its columns became those of the form (form, redcap,
     fhir, or name and version of a mapping). ``set_aside``: rows that are no records of ours (another REDCap
-    instrument). ``noted``: accepted records that a check of the mapping noted.
+    instrument). ``noted``: accepted records that a check of the mapping noted. ``withdrawn``: quarantined
+    records that were withdrawn before and are not taken in again.
     """
 
     batch_id: str
@@ -40,6 +41,7 @@ class Reconciled:
     read_as: str = "form"
     set_aside: int = 0
     noted: int = 0
+    withdrawn: int = 0
 
     @property
     def balanced(self) -> bool:
@@ -80,6 +82,8 @@ def sentence(counts: Reconciled) -> str:
         f"{value} {name}" for name, value in counts.counts.items() if name in ("quarantined", "duplicate", "superseded")
     ]
     text = " + ".join(parts)
+    if counts.withdrawn:
+        text += f"; {counts.withdrawn} of the quarantined were withdrawn before"
     if counts.warned:
         text += f"; {counts.warned} accepted with a warning"
     if counts.noted:

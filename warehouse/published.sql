@@ -112,7 +112,7 @@ FROM gone GROUP BY clinic_id, record_id;
 
 -- What became of a record, as it was written down last: a correction that withdraws a condition withdraws it here too.
 CREATE OR REPLACE TEMP TABLE newest_outcome AS
-SELECT clinic_id, record_id, submitted_at, recorded_at, attended, confirmed_condition
+SELECT clinic_id, record_id, submitted_at, recorded_at, received_at, attended, confirmed_condition
 FROM outcome SEMI JOIN changed_clinic USING (clinic_id)
 QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY recorded_at DESC) = 1;
 
@@ -128,33 +128,38 @@ LEFT JOIN newest_outcome o ON o.clinic_id = each.clinic_id AND o.record_id = eac
 GROUP BY each.clinic_id, each.record_id;
 
 -- The last word on a record: on its tier (the newest decision that names one), on its status (the newest that names
--- one), and the visit, if somebody came.
+-- one), and the visit, if somebody came. dated_at is the time that the row gives: for order and display. Nothing was
+-- said later than it arrived, so that a clock that runs ahead hides no form that came after: said_at is for judging.
 CREATE OR REPLACE TEMP TABLE last_word AS
-SELECT clinic_id, record_id, 'tier' AS about, decided_at AS said_at, submitted_at, decided_tier AS said, decided_by,
-       reason
+SELECT clinic_id, record_id, 'tier' AS about, decided_at AS dated_at, least(decided_at, received_at) AS said_at,
+       received_at, submitted_at, decided_tier AS said, decided_by, reason
 FROM decision SEMI JOIN record_clock USING (clinic_id, record_id) WHERE decided_tier IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY decided_at DESC) = 1
 UNION ALL
-SELECT clinic_id, record_id, 'status', decided_at, submitted_at, status, decided_by, reason
+SELECT clinic_id, record_id, 'status', decided_at, least(decided_at, received_at), received_at, submitted_at, status,
+       decided_by, reason
 FROM decision SEMI JOIN record_clock USING (clinic_id, record_id) WHERE status IS NOT NULL
 QUALIFY row_number() OVER (PARTITION BY clinic_id, record_id ORDER BY decided_at DESC) = 1
 UNION ALL
-SELECT clinic_id, record_id, 'visit', recorded_at, submitted_at, 'seen', NULL, NULL
+SELECT clinic_id, record_id, 'visit', recorded_at, least(recorded_at, received_at), received_at, submitted_at, 'seen',
+       NULL, NULL
 FROM newest_outcome SEMI JOIN record_clock USING (clinic_id, record_id) WHERE attended;
 
 -- The version that a word was about: the one it names; else the newest that had a score by then; else (forms and words
--- that arrived together) the first that was submitted by then. A version submitted later cannot have been meant.
+-- that arrived together) the first that was submitted by then. A version submitted later cannot have been meant. A word
+-- that came in before any form of its record counts for the version it names and no other: its record may be mistyped.
 CREATE OR REPLACE TEMP TABLE judged_version AS
 WITH version AS (
-    SELECT clinic_id, record_id, submitted_at, intake_hash, min(scored_at) AS scored_first_at
-    FROM referral_score SEMI JOIN last_word USING (clinic_id, record_id)
-    SEMI JOIN intake_valid USING (clinic_id, record_id, intake_hash)
-    GROUP BY ALL
+    SELECT s.clinic_id, s.record_id, s.submitted_at, s.intake_hash, min(s.scored_at) AS scored_first_at,
+           min(min(i.received_at)) OVER (PARTITION BY s.clinic_id, s.record_id) AS first_form_at
+    FROM referral_score s SEMI JOIN last_word USING (clinic_id, record_id)
+    JOIN intake_valid i ON i.clinic_id = s.clinic_id AND i.record_id = s.record_id AND i.intake_hash = s.intake_hash
+    GROUP BY s.clinic_id, s.record_id, s.submitted_at, s.intake_hash
 )
 SELECT w.clinic_id, w.record_id, w.about, w.said_at, v.submitted_at, v.intake_hash
 FROM last_word w JOIN version v
   ON v.clinic_id = w.clinic_id AND v.record_id = w.record_id
- AND (v.submitted_at = w.submitted_at OR v.submitted_at <= w.said_at)
+ AND (v.submitted_at = w.submitted_at OR (v.submitted_at <= w.said_at AND v.first_form_at <= w.received_at))
 QUALIFY row_number() OVER (
     PARTITION BY w.clinic_id, w.record_id, w.about
     ORDER BY v.submitted_at IS NOT DISTINCT FROM w.submitted_at DESC, v.scored_first_at <= w.said_at DESC,
@@ -206,72 +211,116 @@ SELECT clinic_id, record_id, about FROM known WHERE patient_key IS NOT NULL
 GROUP BY clinic_id, record_id, about HAVING count(*) >= 2 OR bool_or(is_worse);
 
 -- Why a word does not stand any more, null where it does: nobody may stay hidden behind what was said before the record
--- became more urgent, or before a further form of it said once more that somebody has to look today (that a form as
--- urgent as the one before reopens is not yet signed by a clinician).
+-- became more urgent, or before a further form of it came to urgent or faster, even where a later one did not (that a
+-- form no more urgent than the one before reopens is not yet signed by a clinician). newer_rank: the most urgent form
+-- newer than the one judged.
 CREATE OR REPLACE TEMP TABLE standing_word AS
-WITH compared AS (
-    SELECT w.*, j.submitted_at AS judged_at, s.submitted_at AS current_at, now_tier.id AS tier, now_tier.rank,
+WITH newer AS (
+    SELECT j.clinic_id, j.record_id, j.about, min(v.rank) AS newer_rank
+    FROM judged_score j JOIN version_score v
+      ON v.clinic_id = j.clinic_id AND v.record_id = j.record_id AND v.submitted_at > j.submitted_at
+    GROUP BY ALL
+),
+compared AS (
+    SELECT w.*, j.submitted_at AS judged_at, n.newer_rank, now_tier.id AS tier, now_tier.rank,
            if(b.about IS NULL, j.rank, least(j.rank, soon.rank)) AS rank_before,
            if(w.about = 'visit', 'visit', 'decision') AS what
     FROM last_word w
     JOIN record_clock k USING (clinic_id, record_id)
-    JOIN referral_score s ON s.rowid = k.score_row
     JOIN tier_order now_tier ON now_tier.id = k.tier
     JOIN tier_order soon ON soon.id = 'soon'
     LEFT JOIN judged_score j
            ON j.clinic_id = w.clinic_id AND j.record_id = w.record_id AND j.about = w.about
+    LEFT JOIN newer n
+           ON n.clinic_id = w.clinic_id AND n.record_id = w.record_id AND n.about = w.about
     LEFT JOIN lifted_before b
            ON b.clinic_id = w.clinic_id AND b.record_id = w.record_id AND b.about = w.about
 )
 SELECT c.*,
        CASE
-           WHEN judged_at IS NULL THEN concat('every form of this record is newer than its last ', what)
+           WHEN judged_at IS NULL THEN concat('every form of this record is newer than its last ', what,
+                                                  ' or came in after it')
            WHEN c.rank < rank_before
                 THEN concat('after the last ', what, ' the computed tier rose from ', then_tier.id, ' to ', tier)
-           WHEN current_at > judged_at AND c.rank <= today.rank
-                THEN concat('a form newer than the last ', what, ' again comes to ', tier)
+           WHEN newer_rank <= urgent.rank
+                THEN concat('a form newer than the last ', what, if(newer_rank = rank_before, ' again', ''),
+                            ' comes to ', newer_tier.id)
        END || ': decide again' AS note
 FROM compared c
-JOIN tier_order today ON today.id = 'same_day'
-LEFT JOIN tier_order then_tier ON then_tier.rank = c.rank_before;
+JOIN tier_order urgent ON urgent.id = 'urgent'
+LEFT JOIN tier_order then_tier ON then_tier.rank = c.rank_before
+LEFT JOIN tier_order newer_tier ON newer_tier.rank = c.newer_rank;
+
+-- By when, of the tier that was decided last: as in record_clock, from the first decision for that tier or a more
+-- urgent one, and the earliest clock that a tier of the same or a lesser urgency gave stands, so that deciding the same once
+-- more moves nothing later. A form that reopened the record and was decided on since begins the count anew.
+CREATE OR REPLACE TEMP TABLE decided_clock AS
+WITH counted AS (
+    SELECT w.clinic_id, w.record_id, w.dated_at, t.rank AS last_rank,
+           coalesce(max(v.submitted_at), '-infinity'::TIMESTAMPTZ) AS counted_from
+    FROM standing_word w
+    JOIN tier_order t ON t.id = w.said
+    JOIN tier_order urgent ON urgent.id = 'urgent'
+    LEFT JOIN version_score v ON v.clinic_id = w.clinic_id AND v.record_id = w.record_id
+                             AND v.submitted_at <= w.judged_at AND v.rank <= urgent.rank
+    WHERE w.about = 'tier'
+    GROUP BY ALL
+),
+reached AS (
+    SELECT c.clinic_id, c.record_id, c.last_rank, t.rank,
+           min(least(d.decided_at, d.received_at)) OVER (PARTITION BY c.clinic_id, c.record_id ORDER BY t.rank)
+               AS reached_at,
+           -- the clinic's own wait stands in for that of routine, as in record_clock
+           if(t.id = 'routine', s.routine_weeks * 168, t.see_by_hours)::BIGINT AS hours
+    FROM counted c
+    JOIN decision d ON d.clinic_id = c.clinic_id AND d.record_id = c.record_id
+                   AND (least(d.decided_at, d.received_at) >= c.counted_from OR d.decided_at = c.dated_at)
+    JOIN tier_order t ON t.id = d.decided_tier
+    JOIN clinic_setting s ON s.clinic_id = c.clinic_id
+)
+SELECT clinic_id, record_id, min(reached_at + to_hours(hours)) FILTER (rank >= last_rank) AS see_by
+FROM reached GROUP BY clinic_id, record_id;
 
 -- What clinicians decided, one row a record that anything was said about. Who came is seen, unless the referral was
--- closed before and stays so. A tier that no longer stands gives way only to a more urgent one.
+-- closed before and stays so. A tier that no longer stands gives way only to a more urgent one. A newer form that
+-- reopens nothing is told where it would stay out of sight, until something is said of it (not yet signed by a clinician).
 CREATE OR REPLACE TEMP TABLE record_decision AS
 WITH said AS (
     SELECT clinic_id, record_id,
            any_value(said) FILTER (about = 'tier') AS decided_tier,
            any_value(decided_by) FILTER (about = 'tier') AS decided_by,
-           any_value(said_at) FILTER (about = 'tier') AS decided_at,
+           any_value(dated_at) FILTER (about = 'tier') AS decided_at,
            any_value(reason) FILTER (about = 'tier') AS decision_reason,
            any_value(note) FILTER (about = 'tier') AS tier_note,
            any_value(said) FILTER (about = 'status') AS said_status,
-           any_value(said_at) FILTER (about = 'status') AS status_at,
+           any_value(dated_at) FILTER (about = 'status') AS status_at,
            any_value(note) FILTER (about = 'status') AS status_note,
-           any_value(said_at) FILTER (about = 'visit') AS visit_at,
+           any_value(dated_at) FILTER (about = 'visit') AS visit_at,
            any_value(note) FILTER (about = 'visit') AS visit_note,
-           any_value(rank) AS rank
+           any_value(rank) AS rank, any_value(tier) AS tier,
+           bool_and(judged_at IS NULL OR newer_rank IS NOT NULL) AS is_unseen
     FROM standing_word GROUP BY clinic_id, record_id
 ),
 spoken AS (
     SELECT *,
            visit_at IS NOT NULL AND (status_at IS NULL OR visit_at >= status_at)
                AND NOT (said_status IS NOT DISTINCT FROM 'closed' AND status_note IS NULL) AS by_visit,
-           if(by_visit, visit_note, status_note) AS reopened
+           if(by_visit, visit_note, status_note) AS reopened,
+           CASE WHEN reopened IS NOT NULL THEN 'open' WHEN by_visit THEN 'seen' ELSE coalesce(said_status, 'open') END
+               AS status
     FROM said
 )
 SELECT p.clinic_id, p.record_id, p.decided_tier, p.decided_by, p.decided_at, p.decision_reason,
-       CASE WHEN reopened IS NOT NULL THEN 'open' WHEN by_visit THEN 'seen' ELSE coalesce(said_status, 'open') END
-           AS status,
-       coalesce(tier_note, reopened) AS note,
+       p.status,
+       coalesce(tier_note, reopened,
+                if(is_unseen AND p.status IN ('seen', 'closed'),
+                   concat('a form newer than the last word on this record comes to ', p.tier,
+                          ' and leaves it ', p.status, ': look at it'), NULL)) AS note,
        if(tier_note IS NOT NULL AND p.rank < t.rank, NULL, p.decided_tier) AS standing_tier,
        t.rank < p.rank AS is_raised,
-       -- the clinic's own wait stands in for that of routine, as in record_clock
-       CASE WHEN is_raised
-            THEN p.decided_at + to_hours(if(t.id = 'routine', c.routine_weeks * 168, t.see_by_hours)::BIGINT)
-       END AS see_by
+       if(is_raised, c.see_by, NULL) AS see_by
 FROM spoken p
-JOIN clinic_setting c USING (clinic_id)
+LEFT JOIN decided_clock c USING (clinic_id, record_id)
 LEFT JOIN tier_order t ON t.id = p.decided_tier;
 
 -- All that history adds to a record, kept narrow: the wide rows of the scores pass through one join only.

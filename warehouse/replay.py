@@ -12,7 +12,6 @@ from datetime import UTC, datetime
 from typing import Literal, get_args
 
 import duckdb
-import polars as pl
 
 from schemas.problems import FileRefused
 from warehouse import intake, ledger
@@ -51,13 +50,14 @@ class Replayed:
 
 
 def waiting(home: Home) -> list[str]:
-    """Batches with refused records, or refused whole, oldest first."""
+    """Batches with refused records, or refused whole, oldest first; not those whose archived file was destroyed."""
     with opened(home, "look at the quarantine") as connection:
         rows = connection.execute(
             """
             SELECT batch_id FROM intake_file f
-            WHERE batch_id IN (SELECT batch_id FROM intake_waiting)
-               OR batch_id IN (SELECT batch_id FROM intake_refused_file)
+            WHERE (batch_id IN (SELECT batch_id FROM intake_waiting)
+                   OR batch_id IN (SELECT batch_id FROM intake_refused_file))
+              AND batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed)
             ORDER BY received_at, batch_id
             """
         ).fetchall()
@@ -70,6 +70,14 @@ def replay(home: Home, batch_id: str) -> Replayed:
     A record that can be read now gets the disposition that it would have had, with the time at which its batch
     arrived. Raises NothingQuarantined, WarehouseRefused (also where the archived file is gone).
     """
+    # The refusal has to pass through the transaction: what was read of the file before it is then rolled back.
+    try:
+        return _replayed(home, batch_id)
+    except FileRefused as still:
+        return Replayed(batch_id, 0, 0, 0, still.code)
+
+
+def _replayed(home: Home, batch_id: str) -> Replayed:
     with opened(home, "replay a batch") as connection:
         batch = batch_of(connection, batch_id)
         if not (home.archive / batch.sha256).is_file():
@@ -77,11 +85,7 @@ def replay(home: Home, batch_id: str) -> Replayed:
         refused = connection.execute(
             "SELECT count(*) FROM intake_refused_file WHERE batch_id = ?", [batch_id]
         ).fetchone() != (0,)
-        try:
-            return _load_whole(connection, home, batch) if refused else _replay(connection, home, batch)
-        except FileRefused as still:
-            code = still.code
-    return Replayed(batch_id, 0, 0, 0, code)
+        return _load_whole(connection, home, batch) if refused else _replay(connection, home, batch)
 
 
 def dismiss(home: Home, batch_id: str, record_number: int, *, by: str, reason: DismissReason) -> None:
@@ -119,7 +123,7 @@ def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> 
         raise NothingQuarantined("a file of outcomes or decisions is not replayed: send the mended rows as a new file")
     with opened_source(home.archive / batch.sha256) as source:
         plan = plan_of(home, source, batch.clinic)
-        stage(connection, home, batch, source, plan, only=waiting)
+        set_aside = stage(connection, home, batch, source, plan, only=waiting)
     note_mapping(connection, batch.batch_id, plan.mapping)
     intake.decide(connection, batch)
     connection.execute(
@@ -134,29 +138,34 @@ def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> 
             [batch.batch_id],
         )
     intake.quarantine_staged(connection, batch)
-    counts = _counts(connection, batch, waiting)
+    # Rows that are no records of ours by today's reading wait on as they are.
+    counts = _counts(connection, batch, waiting.len() - set_aside)
     ledger.write(connection, replace(counts, read_as=plan.name), "replay")
     unstage(connection)
     return Replayed(batch.batch_id, counts.received, counts.received - counts.quarantined, counts.quarantined)
 
 
-def _counts(connection: duckdb.DuckDBPyConnection, batch: Batch, tried: pl.Series) -> Reconciled:
+def _counts(connection: duckdb.DuckDBPyConnection, batch: Batch, tried: int) -> Reconciled:
     """The counts of one replay: tried = accepted + quarantined + duplicate + superseded."""
     said = dict(connection.execute("SELECT disposition, count(*) FROM decided GROUP BY disposition").fetchall())
     ((refused,),) = connection.execute("SELECT count(DISTINCT record_number) FROM staged_problem").fetchall()
+    ((withdrawn,),) = connection.execute(
+        "SELECT count(DISTINCT record_number) FROM staged_problem WHERE code = 'withdrawn'"
+    ).fetchall()
     ((warned,),) = connection.execute(
         "SELECT count(DISTINCT record_number) FROM staged_warning JOIN decided USING (record_number) "
         "WHERE disposition IN ('accepted', 'superseded') AND code <> 'source_note'"
     ).fetchall()
     counts = Reconciled(
         batch.batch_id,
-        received=tried.len(),
+        received=tried,
         accepted=said.get("accepted", 0),
         quarantined=refused,
         duplicate=said.get("duplicate", 0),
         superseded=said.get("superseded", 0),
         warned=warned,
         unknown_columns=0,
+        withdrawn=withdrawn,
     )
     if not counts.balanced:
         raise WarehouseRefused("the counts of a replay do not add up; nothing of it was kept")

@@ -93,7 +93,8 @@ def reinstate(home: Home, snapshot_id: str, versions: Mapping[str, str]) -> None
 
     ``versions``: what it must have been made by, names as in ``Publication.versions``. Raises NotReinstated, and
     leaves the current one, where it is not whole, was made by other versions, or anything was taken in since: records
-    and decisions come in as files, and each file that is loaded leaves a row in the ledger. Raises WarehouseBusy too.
+    and decisions come in as files, and each file that is loaded leaves a row in the ledger. So does a record that was
+    withdrawn since, or shown again. Raises WarehouseBusy too.
     """
     with holding(home, publication.PURPOSE):
         try:
@@ -108,11 +109,18 @@ def reinstate(home: Home, snapshot_id: str, versions: Mapping[str, str]) -> None
         if any(manifest["versions"].get(name) != version for name, version in versions.items()):
             raise NotReinstated("the program or its knowledge changed since the table before was published")
         with opened(home, publication.PURPOSE) as connection:
+            published_at = datetime.fromisoformat(manifest["published_at"])
             taken_in = connection.execute(
                 "SELECT coalesce(max(happened_at) > ?, false), (SELECT count(*) FROM intake_current) "
                 "FROM intake_ledger",
-                [datetime.fromisoformat(manifest["published_at"])],
+                [published_at],
             ).fetchone()
+            # Hiding a record and showing it again is no news of the ledger.
+            withdrawn = connection.execute(
+                "SELECT count(*) FROM withdrawal WHERE happened_at > ?", [published_at]
+            ).fetchone()
+        if withdrawn != (0,):
+            raise NotReinstated("a record was withdrawn or shown again since the table before was published")
         held = sum(entry["rows"]["referrals"] for entry in manifest["clinics"].values())
         if taken_in != (False, held):
             raise NotReinstated("new forms came in since the table before was published")

@@ -54,7 +54,7 @@ def stage(
         connection.execute("INSERT INTO intake_raw VALUES (?, 0, ?)", [batch.batch_id, source.header.text])
     set_aside = 0
     for arriving in source.blocks(plan.wanted):
-        block = without_withdrawn(connection, home, batch.batch_id, batch.clinic, arriving, plan)
+        block = without_withdrawn(connection, home, batch.batch_id, batch.clinic, source.header, arriving, plan)
         number = block.numbers.gather(block.cells["row"]).alias("record_number")
         cells = block.cells
         if only is not None:

@@ -30,6 +30,10 @@ class WarehouseRefused(Exception):
     """The warehouse cannot be used, with one plain sentence why."""
 
 
+class WarehouseFailed(WarehouseRefused):
+    """DuckDB could not do a step, for want of memory or for a reason of its own; nothing of the step was kept."""
+
+
 def sql_type(arrow: pa.DataType) -> str:
     """DuckDB's name for an Arrow type of our schemas."""
     if pa.types.is_list(arrow):
@@ -67,7 +71,8 @@ def execute_over(
 def opened(home: Home, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse, locked and inside one transaction: committed at the end, rolled back on any error.
 
-    Raises WarehouseBusy (lock), WarehouseRefused (unusable or newer file, or an error of DuckDB, without its text).
+    Raises WarehouseBusy (lock), WarehouseRefused (unusable or newer file), WarehouseFailed (an error of DuckDB, without
+    its text).
     """
     with holding(home, purpose):
         error = ""
@@ -79,7 +84,7 @@ def opened(home: Home, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
             error = type(raised).__name__
         # Not chained: DuckDB's own text quotes values.
         if error:
-            raise WarehouseRefused(
+            raise WarehouseFailed(
                 f"the warehouse refused to {purpose} ({error}); nothing of this step was kept"
             ) from None
 

@@ -35,6 +35,7 @@ ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS contents VARCHAR DEFAULT 'int
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS read_as VARCHAR DEFAULT 'form';
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS set_aside BIGINT DEFAULT 0;
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS noted BIGINT DEFAULT 0;
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS withdrawn BIGINT DEFAULT 0;
 
 -- Every mapping file that a batch was read with, as it was then.
 CREATE TABLE IF NOT EXISTS intake_mapping (
@@ -165,7 +166,8 @@ CREATE TABLE IF NOT EXISTS withdrawn_key (
     clinic_id VARCHAR NOT NULL,
     kind VARCHAR NOT NULL,                -- record | person | text | check
     keyed_hash VARCHAR NOT NULL,
-    since TIMESTAMPTZ NOT NULL
+    since TIMESTAMPTZ NOT NULL,
+    withdrawal_number INTEGER             -- which one it belongs to; none for 'check'
 );
 
 -- Records that the archived file of their batch still holds and has to lose; number 0 stands for the whole file.

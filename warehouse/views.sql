@@ -26,10 +26,11 @@ WHERE NOT list_contains(list_transform(q.problems, lambda p: p.code), 'withdrawn
       WHERE w.record_id = q.record_id AND w.clinic_id IN (q.clinic_id, f.clinic)
   );
 
--- Files that were refused whole and are still.
+-- Files that were refused whole, are still, and are there to be tried again.
 CREATE OR REPLACE VIEW intake_refused_file AS
 SELECT * FROM intake_ledger r
-WHERE event = 'refused' AND NOT EXISTS (SELECT 1 FROM intake_ledger l WHERE l.batch_id = r.batch_id AND l.event = 'replay');
+WHERE event = 'refused' AND NOT EXISTS (SELECT 1 FROM intake_ledger l WHERE l.batch_id = r.batch_id AND l.event = 'replay')
+  AND batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed);
 
 -- Versions that came in after a newer one of their record, and when they were kept.
 CREATE OR REPLACE VIEW intake_late AS

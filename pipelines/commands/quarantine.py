@@ -8,7 +8,7 @@ import click
 
 from pipelines.console import console, local, result_table, unread_sentence, visible, zone
 from pipelines.options import clinic_option
-from pipelines.outcomes import QUARANTINED, USAGE, Ended, plain_ends
+from pipelines.outcomes import QUARANTINED, REFUSED, USAGE, Ended, plain_ends
 from schemas.problems import refusal_sentence
 from schemas.what_is_wrong import explained
 from warehouse import exports, quarantine_copy
@@ -123,19 +123,30 @@ def replay(batches: tuple[str, ...]) -> None:
         from warehouse import replay as replaying
         from warehouse.lock import holding
         from warehouse.snapshot_reading import current_snapshot
+        from warehouse.store import WarehouseRefused
 
         home = Home.from_environment()
         with holding(home, "hiptriage quarantine replay"):
             waiting = list(batches) or replaying.waiting(home)
-            done = [replaying.replay(home, batch) for batch in waiting]
+            done, failed = [], 0
+            for batch in waiting:
+                # One that cannot be tried keeps nobody else's forms from being read, scored and published.
+                try:
+                    outcome = replaying.replay(home, batch)
+                except (WarehouseRefused, replaying.NothingQuarantined) as error:
+                    click.echo(f"{batch}: not tried: {error}", err=True)
+                    failed += 1
+                else:
+                    click.echo(f"{outcome.batch_id}: {outcome.sentence}")
+                    done.append(outcome)
             process(home)
-        for outcome in done:
-            click.echo(f"{outcome.batch_id}: {outcome.sentence}")
-        if not done:
+        if not waiting:
             click.echo("nothing is quarantined")
         click.echo(unread_sentence(current_snapshot(home)))
         left = sum(outcome.still_refused for outcome in done)
         refused = sum(outcome.refusal is not None for outcome in done)
+    if failed:
+        raise Ended(REFUSED, f"{failed} of {len(waiting)} batches could not be tried; the reason stands beside each")
     if left or refused:
         raise Ended(QUARANTINED, f"done; {left} records and {refused} whole files are still refused")
 

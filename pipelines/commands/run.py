@@ -63,7 +63,13 @@ def land(home: Home, paths: tuple[Path, ...], clinic: str | None, data_kind: Dat
     if not paths:
         taken = landing.take_in(home)
         if taken.left:
-            click.echo(f"{taken.left} files are still being written or name no clinic: left in place", err=True)
+            click.echo(f"{taken.left} files are being written, cannot be opened or name no clinic: left", err=True)
+        if taken.passed_over:
+            click.echo(
+                f"{taken.passed_over} entries of the landing folder are never read: links, folders that are not named "
+                "as a clinic (1-32 of a-z 0-9 -) or lie deeper, or no plain files",
+                err=True,
+            )
         return []
     known = []
     for file_clinic, file in _files(paths, clinic):
@@ -128,6 +134,8 @@ def report(home: Home, done: list[Reconciled], known: list[Reconciled]) -> None:
         click.echo("nothing new: every file is loaded and every record scored")
     snapshot = current_snapshot(home)
     click.echo(unread_sentence(snapshot))
+    if unused := sum(counts.quarantined for counts in done if counts.contents != "intake"):
+        click.echo(f"rows with decisions or outcomes that could not be read and do not count: {unused}")
     click.echo(f"snapshot {snapshot.id} in {home.snapshots}")
     click.echo("next: hiptriage worklist; what was refused and why: hiptriage quarantine list")
 

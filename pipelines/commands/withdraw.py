@@ -99,8 +99,8 @@ def _withdraw(home: Home, named: "Named", agreed: Agreed, how: How | None, even_
             if found.decided and not even_decided:
                 raise Ended(
                     REFUSED,
-                    "a clinician has decided on it, so it has to be kept: --how restrict hides it; --even-decided "
-                    "erases it all the same",
+                    "a clinician has decided on it or confirmed a condition, so it has to be kept: --how restrict "
+                    "hides it; --even-decided erases it all the same",
                 )
             found = look(connection, home, named, in_files=True)
         elif named.refused:
@@ -132,7 +132,7 @@ def _lift(home: Home, named: "Named", agreed: Agreed, yes: bool) -> bool:
 
     with opened(home, "take a withdrawal back") as connection:
         found = look(connection, home, named, in_files=False)
-        if not (withdrawal.is_restricted(connection, found) or withdrawal.was_erased(connection, home, named)):
+        if not withdrawal.can_be_lifted(connection, home, found):
             raise Ended(USAGE, f"nothing of the kind was withdrawn in clinic {named.clinic_id}")
         if not yes:
             click.echo("a restricted record is shown again; an erased one may come in again, and does not come back")
@@ -150,7 +150,7 @@ def _tell(how: How, found: "Found") -> None:
     click.echo(
         f"to {how} in clinic {found.named.clinic_id}: {_count(len(found.record_ids), 'record')}, "
         f"which arrived {_count(arrivals, 'time')} in {_count(files, 'file')}; "
-        f"{_count(found.decided, 'decision')} of clinicians"
+        f"{_count(found.decided, 'decision or diagnosis', 'decisions or diagnoses')} of clinicians"
     )
     if how == "erase":
         if found.refused_files:
@@ -194,8 +194,8 @@ def _tell_what_is_left(home: Home) -> None:
     click.echo("backups and copies outside this home are not touched: docs/withdrawal.md says what remains to do")
 
 
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+def _count(number: int, what: str, several: str = "") -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {several or f'{what}s'}"
 
 
 def _clinic_and_record(record: str) -> tuple[str, str | None]:

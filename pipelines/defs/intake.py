@@ -27,6 +27,7 @@ def landed_files(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
             "new files": outcome.new,
             "came before": outcome.known,
             "left for the next run": outcome.left,
+            "never read (links, folders not named as a clinic)": outcome.passed_over,
             "batches to load": waiting,
         }
     )

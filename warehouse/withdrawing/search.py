@@ -9,7 +9,6 @@ once more too. Privacy: keys and texts pass through here; nothing of them is log
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -22,9 +21,9 @@ from warehouse.formats.block import Block, Header, Source
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.reading_plan import plan_of
+from warehouse.withdrawing.naming import form_keys, named_in
 from warehouse.withdrawing.refused import mentions, refused_whole
 from warehouse.withdrawing.tables import KEY, PLACE, WHOLE_FILE, check_tables, tables_with
-from warehouse.withdrawing.withdrawn import form_keys
 
 ARRIVALS = {"batch_id": pl.String(), "record_number": pl.Int64()}
 
@@ -48,8 +47,8 @@ class Found:
 
     ``record_ids``: of the clinic. ``arrivals``: batch_id and record_number, each once. ``texts``: folder ('' for none)
     and text of those that are not well-formed. ``clinics``: those whose published tables may show something of it.
-    ``refused_files``: batches refused whole whose file holds the id. ``decided``: rows of clinicians' decisions.
-    ``unclear``: batches refused whole whose file could not be looked into.
+    ``refused_files``: batches refused whole whose file holds the id. ``decided``: rows of clinicians' decisions and of
+    conditions that were confirmed. ``unclear``: batches refused whole whose file could not be looked into.
     """
 
     named: Named
@@ -190,30 +189,9 @@ def _in_file(home: Home, source: Source, batch_id: str, folder: str, named: Name
 
 def _broken(block: Block, header: Header, named: Named, ids: set[str]) -> pl.Series:
     """Places of records that are not well-formed and name it."""
-    texts = block.texts.gather(block.broken["row"])
-    mask = [_names_it(text, header, named, ids) for text in texts]
-    return block.broken["row"].filter(pl.Series(mask, dtype=pl.Boolean))
-
-
-def _names_it(text: str, header: Header, named: Named, ids: set[str]) -> bool:
-    """Whether a record that is not well-formed names it: in the cell where its key would stand, or in any where none
-    is known to be that cell.
-    """
-    values = {"record_id": ids, "patient_key": {named.patient_key} if named.patient_key is not None else set()}
-    if header.format != "csv":
-        return mentions(text, {value for of in values.values() for value in of})
-    try:
-        cells = [cell.strip() for cell in next(csv.reader([text], delimiter=header.delimiter or ","), [])]
-    except csv.Error:
-        return mentions(text, ids)
-    for column, wanted in values.items():
-        if column in header.columns:
-            place = header.columns.index(column)
-            if len(cells) > place and cells[place] in wanted:
-                return True
-        elif wanted & set(cells):
-            return True
-    return False
+    wanted = ids | ({named.patient_key} if named.patient_key is not None else set())
+    texts = block.broken.select("row", block.texts.gather(block.broken["row"]).alias("text"))
+    return named_in(texts, header).filter(pl.col("value").is_in(sorted(wanted)))["row"].unique()
 
 
 def _in_raw(connection: duckdb.DuckDBPyConnection, batch_id: str, folder: str, named: Named, ids: set[str]) -> _InFile:
@@ -249,10 +227,14 @@ def _shown_under(connection: duckdb.DuckDBPyConnection, named: Named, arrivals: 
 
 
 def _decided(connection: duckdb.DuckDBPyConnection, named: Named, ids: set[str]) -> int:
-    if "decision" not in tables_with(connection, KEY):
-        return 0
     ((count,),) = connection.execute(
-        "SELECT count(*) FROM decision WHERE clinic_id = $clinic AND record_id IN (SELECT unnest($ids::VARCHAR[]))",
+        """
+        WITH said AS (
+            SELECT clinic_id, record_id FROM decision
+            UNION ALL SELECT clinic_id, record_id FROM outcome WHERE confirmed_condition IS NOT NULL
+        )
+        SELECT count(*) FROM said WHERE clinic_id = $clinic AND record_id IN (SELECT unnest($ids::VARCHAR[]))
+        """,
         {"clinic": named.clinic_id, "ids": sorted(ids)},
     ).fetchall()
     return int(count)

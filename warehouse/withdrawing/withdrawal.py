@@ -40,7 +40,8 @@ def restrict(connection: duckdb.DuckDBPyConnection, home: Home, found: Found, ag
 def lift(connection: duckdb.DuckDBPyConnection, home: Home, found: Found, agreed: Agreed) -> int:
     """Show restricted records again, and let what was erased come in again if it is sent; gives how many were held.
 
-    Nothing is entered where none was.
+    An erasure is taken back whole: with a person, all records that went with it. Nothing is entered where none was
+    withdrawn. Raises WarehouseRefused where the record went with others of a person who is not named.
     """
     clinic, now = found.named.clinic_id, datetime.now(UTC)
     ids = {"clinic": clinic, "ids": list(found.record_ids)}
@@ -49,16 +50,26 @@ def lift(connection: duckdb.DuckDBPyConnection, home: Home, found: Found, agreed
         "RETURNING record_id",
         ids,
     ).fetchall()
-    hashes = [hash_ for _, hash_ in _hashes(own_secret(home, connection), found)]
     admitted = connection.execute(
-        "DELETE FROM withdrawn_key WHERE keyed_hash IN (SELECT unnest($hashes)) RETURNING keyed_hash",
-        {"hashes": hashes},
+        "DELETE FROM withdrawn_key WHERE withdrawal_number IN (SELECT unnest($numbers::INTEGER[])) "
+        "RETURNING keyed_hash",
+        {"numbers": _erasures(connection, home, found.named)},
     ).fetchall()
     if shown or admitted:
         number = _enter(connection, home, "lift", found, agreed, now)
         # Nothing has to go: the next publication shows it, and that is all.
         connection.execute("INSERT INTO withdrawal_step VALUES (?, 'ended', ?, NULL)", [number, now])
     return len(shown) + len(admitted)
+
+
+def can_be_lifted(connection: duckdb.DuckDBPyConnection, home: Home, found: Found) -> bool:
+    """Whether there is anything to take back: a record that is hidden, or an erasure of what was named."""
+    hidden = connection.execute(
+        "SELECT count(*) FROM withdrawn_record WHERE clinic_id = $clinic AND record_id IN "
+        "(SELECT unnest($ids::VARCHAR[]))",
+        {"clinic": found.named.clinic_id, "ids": list(found.record_ids)},
+    ).fetchone()
+    return hidden != (0,) or bool(_erasures(connection, home, found.named))
 
 
 def is_restricted(connection: duckdb.DuckDBPyConnection, found: Found) -> bool:
@@ -104,9 +115,11 @@ def erase(connection: duckdb.DuckDBPyConnection, home: Home, found: Found, agree
     _mark_files(connection, found)
     connection.unregister("erased_row")
     connection.unregister("erased_key")
+    number = _enter(connection, home, "erase", found, agreed, now)
     for kind, hash_ in _hashes(own_secret(home, connection), found):
-        connection.execute("INSERT INTO withdrawn_key VALUES (?, ?, ?, ?)", [found.named.clinic_id, kind, hash_, now])
-    _enter(connection, home, "erase", found, agreed, now)
+        connection.execute(
+            "INSERT INTO withdrawn_key VALUES (?, ?, ?, ?, ?)", [found.named.clinic_id, kind, hash_, now, number]
+        )
 
 
 def _mark_files(connection: duckdb.DuckDBPyConnection, found: Found) -> None:
@@ -148,6 +161,24 @@ def _hashes(secret: bytes, found: Found) -> list[tuple[Kind, str]]:
     ]
     texts: list[tuple[Kind, str]] = [("text", keyed_hash(secret, "text", *text)) for text in found.texts]
     return list(dict.fromkeys([*own, *records, *texts]))
+
+
+def _erasures(connection: duckdb.DuckDBPyConnection, home: Home, named: Named) -> list[int]:
+    """Numbers of the erasures that hold what was named. Raises WarehouseRefused where it is a part of one only."""
+    hashes = [hash_ for _, hash_ in _own_hashes(own_secret(home, connection), named)]
+    rows = connection.execute(
+        "SELECT withdrawal_number, bool_or(k.kind = 'person' AND NOT list_contains($hashes::VARCHAR[], k.keyed_hash)) "
+        "FROM withdrawn_key k WHERE withdrawal_number IN "
+        "(SELECT withdrawal_number FROM withdrawn_key WHERE list_contains($hashes::VARCHAR[], keyed_hash)) "
+        "GROUP BY withdrawal_number ORDER BY withdrawal_number",
+        {"hashes": hashes},
+    ).fetchall()
+    if any(of_person for _, of_person in rows):
+        raise WarehouseRefused(
+            "this record was erased with all records of a person: take that back as a whole with --patient-key; "
+            "nothing was changed"
+        )
+    return [number for number, _ in rows]
 
 
 def _own_hashes(secret: bytes, named: Named) -> list[tuple[Kind, str]]:

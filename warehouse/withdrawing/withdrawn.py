@@ -20,13 +20,13 @@ from typing import Literal
 
 import duckdb
 import polars as pl
+import pyarrow as pa
 
-from schemas.answers import typed
-from schemas.form import questions
 from schemas.mapping.plan import Plan
-from warehouse.formats.block import Block
+from warehouse.formats.block import Block, Header
 from warehouse.home import Home
-from warehouse.store import WarehouseRefused
+from warehouse.store import WarehouseRefused, execute_over
+from warehouse.withdrawing.naming import form_keys, named_in
 
 Kind = Literal["record", "person", "text", "file", "check"]
 CODE = "withdrawn"  # of schemas/problems.csv
@@ -47,7 +47,7 @@ def hashed(kind: Kind, clinic: str, value: str) -> str:
     return f"sha256($outer::BLOB || unhex(sha256($inner::BLOB || {message})))"
 
 
-def padding(secret: bytes) -> dict[str, bytes]:
+def padding(secret: bytes) -> dict[str, bytes | str]:
     """The two padded keys of HMAC (RFC 2104), to bind as ``$inner`` and ``$outer``."""
     key = secret.ljust(_HASH_BLOCK, b"\0")
     return {"inner": bytes(byte ^ 0x36 for byte in key), "outer": bytes(byte ^ 0x5C for byte in key)}
@@ -74,31 +74,36 @@ def own_secret(home: Home, connection: duckdb.DuckDBPyConnection) -> bytes:
             "the file that belongs to this home; nothing was changed"
         )
     if used is None:
-        connection.execute("INSERT INTO withdrawn_key VALUES ('', 'check', ?, ?)", [check, datetime.now(UTC)])
+        connection.execute("INSERT INTO withdrawn_key VALUES ('', 'check', ?, ?, NULL)", [check, datetime.now(UTC)])
     return secret
 
 
 def without_withdrawn(
-    connection: duckdb.DuckDBPyConnection, home: Home, batch_id: str, clinic: str, block: Block, plan: Plan | None
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    batch_id: str,
+    clinic: str,
+    header: Header,
+    block: Block,
+    plan: Plan | None,
 ) -> Block:
     """The block without anything of the records that were erased before.
 
     Such a record keeps its number; its text is '', it has no cells, and it is broken with the code ``withdrawn``. Its
     number is noted, so that the archived file loses it too. ``clinic``: the folder the file came from, or ''. ``plan``:
     how the file becomes the form; None where its own columns name the key (outcomes and decisions). A record
-    is known by its id; by its patient key where a person was erased, unless it was submitted after that (a new form of
-    somebody who is a patient again must be read); and by its text where it was erased as unreadable.
+    is known by its id, in the clinic of its row or of its folder; by its patient key where a person was erased and it
+    was submitted before that (a new form of somebody who is a patient again must be read, and so must one whose time
+    cannot be read); a record that is not well-formed by a cell that holds the id, or by its text.
 
     Raises WarehouseRefused where the key of the hashes is missing.
     """
     if connection.execute("SELECT count(*) FROM withdrawn_key WHERE kind <> 'check'").fetchone() == (0,):
         return block
     secret = own_secret(home, connection)
-    cells = plan.to_form(block.cells).cells if plan else block.cells
-    by_key = _withdrawn_rows(connection, secret, clinic, cells)
-    rows = block.cells["row"].gather(by_key)
-    texts = block.texts.gather(block.broken["row"])
-    rows = pl.concat([rows, block.broken["row"].gather(_withdrawn_texts(connection, secret, clinic, texts))])
+    by_key = _withdrawn_rows(connection, secret, clinic, block.cells, plan)
+    texts = block.broken.select("row", block.texts.gather(block.broken["row"]).alias("text"))
+    rows = pl.concat([by_key, _withdrawn_texts(connection, secret, clinic, header, texts)])
     if rows.is_empty():
         return block
     _note(connection, batch_id, block.numbers.gather(rows))
@@ -113,61 +118,71 @@ def without_withdrawn(
 
 
 def _withdrawn_rows(
-    connection: duckdb.DuckDBPyConnection, secret: bytes, clinic: str, cells: pl.DataFrame
+    connection: duckdb.DuckDBPyConnection, secret: bytes, clinic: str, source: pl.DataFrame, plan: Plan | None
 ) -> pl.Series:
-    """Places of the rows of form cells that were withdrawn."""
-    keys = form_keys(cells, clinic).with_row_index("place")
-    connection.register("arriving_key", keys.to_arrow())
-    found = connection.execute(
-        f"""
+    """Rows of the source's cells that were withdrawn."""
+    mapped = plan.to_form(source) if plan else None
+    keys = form_keys(mapped.cells if mapped else source, clinic).with_columns(source["row"])
+    if mapped:
+        # An id that the mapping refused is still the id.
+        refused = mapped.problems.filter(pl.col("column") == "record_id")
+        at = keys[refused["row"].cast(pl.UInt32)]
+        own = form_keys(pl.DataFrame({"record_id": refused["cell"]}, {"record_id": pl.String}), clinic)["record_id"]
+        keys = pl.concat([keys, at.with_columns(own.alias("record_id"))])
+    query = f"""
         WITH known AS MATERIALIZED (SELECT * FROM withdrawn_key)
-        SELECT place FROM arriving_key SEMI JOIN (SELECT keyed_hash FROM known WHERE kind = 'record') k
+        SELECT row FROM arriving SEMI JOIN (SELECT keyed_hash FROM known WHERE kind = 'record') k
             ON k.keyed_hash = {hashed("record", "clinic_id", "record_id")}
         UNION
-        SELECT place FROM arriving_key a JOIN (SELECT keyed_hash, since FROM known WHERE kind = 'person') k
+        SELECT row FROM arriving a JOIN (SELECT keyed_hash, since FROM known WHERE kind = 'person') k
             ON k.keyed_hash = {hashed("person", "clinic_id", "patient_key")}
-        WHERE patient_key IS NOT NULL AND (a.submitted_at IS NULL OR a.submitted_at <= k.since)
-        ORDER BY place
-        """,
-        padding(secret),
-    ).pl()
-    connection.unregister("arriving_key")
-    return found["place"].cast(pl.UInt32)
+        WHERE patient_key IS NOT NULL AND a.submitted_at <= k.since
+        ORDER BY row
+    """
+    return _rows(connection, _in_both_clinics(keys, clinic), query, padding(secret))
 
 
-def _withdrawn_texts(connection: duckdb.DuckDBPyConnection, secret: bytes, clinic: str, texts: pl.Series) -> pl.Series:
-    """Places of the texts, of records that are not well-formed, that were withdrawn."""
+def _withdrawn_texts(
+    connection: duckdb.DuckDBPyConnection, secret: bytes, clinic: str, header: Header, texts: pl.DataFrame
+) -> pl.Series:
+    """Rows of the texts, of records that are not well-formed, that were withdrawn or name a withdrawn record."""
     if texts.is_empty():
         return pl.Series(dtype=pl.UInt32)
-    connection.register("arriving_text", pl.DataFrame({"text": texts}).with_row_index("place").to_arrow())
-    found = connection.execute(
-        f"""
-        SELECT place FROM arriving_text SEMI JOIN (SELECT keyed_hash FROM withdrawn_key WHERE kind = 'text') k
+    whole = f"""
+        SELECT row FROM arriving SEMI JOIN (SELECT keyed_hash FROM withdrawn_key WHERE kind = 'text') k
             ON k.keyed_hash = {hashed("text", "$clinic", "text")}
-        ORDER BY place
-        """,
-        padding(secret) | {"clinic": clinic},
-    ).pl()
-    connection.unregister("arriving_text")
-    return found["place"].cast(pl.UInt32)
-
-
-def form_keys(cells: pl.DataFrame, clinic: str) -> pl.DataFrame:
-    """clinic_id, record_id, patient_key (text, null where blank) and submitted_at (UTC) of rows of form cells.
-
-    ``clinic``: the folder the file came from, taken where the row names none; '' for none.
     """
-    columns = ("clinic_id", "record_id", "patient_key", "submitted_at")
-    text = cells.select(
-        (pl.col(column) if column in cells.columns else pl.lit(None, pl.String)).str.strip_chars().alias(column)
-        for column in columns
-    )
-    if text.height != cells.height:  # a frame of literals alone has one row
-        text = pl.DataFrame({column: [None] * cells.height for column in columns}, dict.fromkeys(columns, pl.String))
-    blank = [pl.when(pl.col(column) != "").then(pl.col(column)).alias(column) for column in columns]
-    return text.select(blank).with_columns(
-        pl.col("clinic_id").fill_null(clinic or None), typed(questions()["submitted_at"])
-    )
+    named = f"""
+        SELECT DISTINCT row FROM arriving SEMI JOIN (SELECT keyed_hash FROM withdrawn_key WHERE kind = 'record') k
+            ON k.keyed_hash = {hashed("record", "clinic_id", "value")}
+    """
+    values = named_in(texts, header).with_columns(pl.col("clinic_id").fill_null(pl.lit(clinic)))
+    rows = [
+        _rows(connection, texts, whole, padding(secret) | {"clinic": clinic}),
+        _rows(connection, _in_both_clinics(values, clinic), named, padding(secret)),
+    ]
+    return pl.concat(rows).unique().sort()
+
+
+def _in_both_clinics(keys: pl.DataFrame, clinic: str) -> pl.DataFrame:
+    """The keys under the clinic of their row, and again under that of their folder where it is another."""
+    if not clinic:
+        return keys
+    other = keys.filter(pl.col("clinic_id") != clinic).with_columns(pl.lit(clinic).alias("clinic_id"))
+    return pl.concat([keys, other])
+
+
+def _rows(
+    connection: duckdb.DuckDBPyConnection, frame: pl.DataFrame, query: str, bound: dict[str, bytes | str]
+) -> pl.Series:
+    return _fetched(connection, frame.to_arrow(), query, bound)["row"].cast(pl.UInt32)
+
+
+def _fetched(
+    connection: duckdb.DuckDBPyConnection, arriving: pa.Table, query: str, bound: dict[str, bytes | str]
+) -> pl.DataFrame:
+    """What a query over ``arriving`` gives. DuckDB finds it by its name, as in ``warehouse.store.execute_over``."""
+    return connection.execute(query, bound).pl()
 
 
 def earlier_batch(connection: duckdb.DuckDBPyConnection, home: Home, clinic: str, sha256: str) -> str | None:
@@ -198,9 +213,15 @@ def archived_of_batches(connection: duckdb.DuckDBPyConnection) -> set[str]:
 
 
 def _note(connection: duckdb.DuckDBPyConnection, batch_id: str, numbers: pl.Series) -> None:
-    connection.register("arriving_number", pl.DataFrame({"record_number": numbers}).to_arrow())
-    connection.execute("INSERT INTO withdrawn_arrival SELECT ?, record_number FROM arriving_number", [batch_id])
-    connection.unregister("arriving_number")
+    """Note what the archived file has to lose; its own name may be that of the patient, and goes now.
+
+    A replay may be the first to see whose record it is; what was kept of its text goes too.
+    """
+    table, bound = pl.DataFrame({"record_number": numbers}).to_arrow(), {"batch": batch_id}
+    execute_over(connection, table, "INSERT INTO withdrawn_arrival SELECT $batch, record_number FROM arriving", bound)
+    query = "UPDATE intake_raw SET record_text = '' FROM arriving a WHERE batch_id = $batch AND "
+    execute_over(connection, table, f"{query} intake_raw.record_number = a.record_number", bound)
+    connection.execute("UPDATE intake_file SET original_name = '' WHERE batch_id = $batch", bound)
 
 
 def _make(file: Path) -> None:
