@@ -160,6 +160,22 @@ def test_a_mapping_is_tried_before_it_is_kept(tmp_path: Path, nowhere: Path) -> 
     assert not nowhere.exists()
 
 
+CHECKS = """
+checks:
+  - id: too_young
+    severity: {severity}
+    sentence: nobody of that age comes to this clinic
+    all: [{{column: Age, below: 200}}]
+"""
+
+
+@pytest.mark.parametrize(("severity", "code", "ends"), [("note", "source_note", 0), ("reject", "source_check", 3)])
+def test_a_check_of_the_mapping_is_told_in_its_own_words(severity: str, code: str, ends: int, tmp_path: Path) -> None:
+    mapping = written(tmp_path, MAPPING + CHECKS.format(severity=severity), "m.yaml")
+    said = run("check", written(tmp_path, CLINICS_OWN), "--mapping", mapping, "--clinic", "north", code=ends).stdout
+    assert f"1 x {code} [too_young]: nobody of that age comes to this clinic" in said
+
+
 def test_a_file_that_would_be_refused_says_why(tmp_path: Path) -> None:
     mapping = written(tmp_path, MAPPING, "m.yaml")
     own = written(tmp_path, CLINICS_OWN)

@@ -11,6 +11,7 @@ from pathlib import Path
 import click
 import polars as pl
 
+from pipelines.console import visible
 from pipelines.options import clinic_option
 from pipelines.outcomes import QUARANTINED, REFUSED, Ended, plain_ends
 from schemas.mapping.plan import Plan
@@ -19,6 +20,7 @@ from warehouse.exports import replacing
 from warehouse.formats.block import Block, Source
 
 SAMPLE_RECORDS = 1000
+UNREAD_SHOWN = 20
 _FILE = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 
@@ -132,16 +134,20 @@ class _Counts:
         accepted = self.received - self.quarantined
         reading = plan.name if plan.mapping else f"names of the form ({plan.name})"
         yield f"read with: {reading}"
-        yield f"columns read: {len(plan.wanted)}, not read: {plan.unread}"
+        unread = ", ".join(visible(column) for column in plan.unread_columns[:UNREAD_SHOWN])
+        more = ", ..." if plan.unread > UNREAD_SHOWN else ""
+        yield f"columns read: {len(plan.wanted)}, not read: {plan.unread}" + (f" ({unread}{more})" if unread else "")
         yield f"records: {self.received}, would be accepted: {accepted}, would be quarantined: {self.quarantined}"
         if self.set_aside:
             yield f"rows set aside as no intake records: {self.set_aside}"
-        yield from _told("would be quarantined for:", self.refused)
-        yield from _told("would be accepted, with:", self.noted)
+        said = {check.id: check.sentence for check in plan.mapping.rules.checks} if plan.mapping else {}
+        yield from _told("would be quarantined for:", self.refused, said)
+        yield from _told("would be accepted, with:", self.noted, said)
         yield "nothing was stored; records that came before are only known when the file is loaded"
 
 
-def _told(heading: str, found: list[pl.DataFrame]) -> Iterator[str]:
+def _told(heading: str, found: list[pl.DataFrame], checks: dict[str, str]) -> Iterator[str]:
+    """Counts by code and column; ``checks``: what the checks of the mapping say, by id."""
     from schemas.what_is_wrong import explained
 
     if not found:
@@ -150,7 +156,8 @@ def _told(heading: str, found: list[pl.DataFrame]) -> Iterator[str]:
     records = pl.concat(found).group_by("code", "column").len()
     for code, column, count in records.sort(["len", "code", "column"], descending=[True, False, False]).iter_rows():
         where = f" [{column}]" if column else ""
-        yield f"  {count} x {code}{where}: {explained(code, column).in_full}"
+        of_check = code.startswith("source_") and column in checks
+        yield f"  {count} x {code}{where}: {checks[column] if of_check else explained(code, column).in_full}"
 
 
 def _counted(source: Source, plan: Plan, clinic: str | None) -> _Counts:
@@ -167,7 +174,8 @@ def _count(counts: _Counts, block: Block, plan: Plan, clinic: str | None, now: d
     mapped = plan.to_form(block.cells)
     parts = split(mapped.cells, clinic=clinic, received_at=now, problems=mapped.problems)
     aside = mapped.set_aside.implode()
-    of_cells = parts.rejections.filter(~pl.col("row").is_in(aside)).select("row", "code", "column").unique()
+    of_check = pl.when(pl.col("code") == "source_check").then("cell").otherwise("column").alias("column")
+    of_cells = parts.rejections.filter(~pl.col("row").is_in(aside)).select("row", "code", of_check).unique()
     of_records = block.broken.select("row", "code", pl.lit(None, pl.String).alias("column"))
     counts.received += block.numbers.len() - mapped.set_aside.len()
     counts.set_aside += mapped.set_aside.len()
