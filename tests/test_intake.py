@@ -34,7 +34,8 @@ def rows(home: Home, query: str) -> list[tuple[object, ...]]:
 
 
 def dispositions(home: Home) -> list[object]:
-    return [row[0] for row in rows(home, "SELECT disposition FROM intake_disposition ORDER BY batch_id, record_number")]
+    in_order = "intake_disposition JOIN intake_file USING (batch_id) ORDER BY received_at, record_number"
+    return [row[0] for row in rows(home, f"SELECT disposition FROM {in_order}")]
 
 
 def test_every_record_gets_one_disposition_and_the_counts_add_up(home: Home, csv_file: Callable[..., Path]) -> None:
