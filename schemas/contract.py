@@ -19,7 +19,8 @@ import pandera.polars as pandera
 import polars as pl
 from pandera.errors import SchemaErrors
 
-from schemas.answers import blank_as_null, problem_code, typed
+from schemas.answers import problem_code, typed
+from schemas.cell_problems import PROBLEM_SCHEMA, SHOWN_CHARACTERS, cell_codes, cell_texts, with_all_columns
 from schemas.contradictions import contradictions
 from schemas.form import FREE_TEXT_COLUMN, REQUIRED_COLUMNS, Question, form, form_digest, questions
 from schemas.mapping.mapped import CELL_PROBLEMS
@@ -34,8 +35,7 @@ POLARS_TYPE = {
     "yesno": pl.Boolean(),
 }
 FUTURE_TOLERANCE = timedelta(hours=24)
-SHOWN_CHARACTERS = 1000  # of a refused cell; the whole of it stands in the record's original text
-_PROBLEM_SCHEMA = {"row": pl.UInt32(), "column": pl.String(), "code": pl.String()}
+_BLANK = dict.fromkeys(REQUIRED_COLUMNS, "missing_key") | {"submitted_at": "missing_time"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Split:
 def contract_version() -> str:
     """First 12 hex digits of a SHA-256 over the form, the codes and the code that reads them."""
     digest = hashlib.sha256(form_digest().encode())
-    for name in ("problems.csv", "answers.py", "contradictions.py", "contract.py"):
+    for name in ("problems.csv", "answers.py", "contradictions.py", "cell_problems.py", "contract.py"):
         digest.update(resources.files("schemas").joinpath(name).read_bytes())
     return digest.hexdigest()[:12]
 
@@ -145,35 +145,6 @@ def failures(schema: pandera.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFra
     return failures
 
 
-def _with_all_columns(cells: pl.DataFrame) -> pl.DataFrame:
-    missing = [pl.lit(None, pl.String).alias(q.column) for q in form() if q.column not in cells.columns]
-    columns = [q.column for q in form()]
-    return cells.with_columns(missing).select(columns).with_columns(blank_as_null(columns))
-
-
-def _reject_codes(cells: pl.DataFrame, failures: pl.DataFrame) -> pl.DataFrame:
-    """Row, column and code of each unreadable or missing cell; the code is worked out for failing cells only."""
-    found = [pl.DataFrame(schema=_PROBLEM_SCHEMA)]
-    for (column, check), group in failures.group_by("column", "check", maintain_order=True):
-        name = str(column)
-        if check == "readable":
-            code = cells[group["row"]].select(problem_code(questions()[name])).to_series()
-        else:
-            code = pl.Series(["missing_time" if name == "submitted_at" else "missing_key"] * group.height)
-        found.append(
-            pl.DataFrame({"row": group["row"], "column": [name] * group.height, "code": code}, _PROBLEM_SCHEMA)
-        )
-    return pl.concat(found)
-
-
-def _cell_texts(text: pl.DataFrame, rejections: pl.DataFrame) -> pl.Series:
-    """The text of each rejected cell (its beginning), in the order of ``rejections``; null where it was blank."""
-    cells = pl.Series("cell", [None] * rejections.height, dtype=pl.String)
-    for (column,), group in rejections.with_row_index("place").group_by("column"):
-        cells = cells.scatter(group["place"], text[str(column)].gather(group["row"]).str.head(SHOWN_CHARACTERS))
-    return cells
-
-
 @cache
 def _severities() -> dict[str, str]:
     return {code: problem.severity for code, problem in all_problems().items()}
@@ -191,7 +162,7 @@ def _clinic_and_clock(answers: pl.DataFrame, clinic: str | None, received_at: da
                 (in_future, "submitted_at", "in_future"),
             )
         ]
-    ).cast(_PROBLEM_SCHEMA)  # type: ignore[arg-type]
+    ).cast(PROBLEM_SCHEMA)  # type: ignore[arg-type]
 
 
 def canonical_text() -> pl.Expr:
@@ -216,18 +187,23 @@ def split(
     """
     found = pl.DataFrame(schema=CELL_PROBLEMS) if problems is None else problems
     severity = found["code"].replace_strict(_severities(), return_dtype=pl.String)
-    of_mapping = found.filter(severity == "reject")
-    text = _with_all_columns(cells)
+    of_mapping = found.filter(severity == "reject").with_columns(pl.col("cell").str.head(SHOWN_CHARACTERS))
+    text = with_all_columns(cells, [q.column for q in form()])
     if clinic:
         text = text.with_columns(pl.col("clinic_id").fill_null(clinic))
     answers = text.select(typed(question) for question in form())
     of_contract = pl.concat(
         [
-            _reject_codes(text, failures(readable_schema(frozenset(cells.columns)), text)),
+            cell_codes(
+                text,
+                failures(readable_schema(frozenset(cells.columns)), text),
+                lambda column: problem_code(questions()[column]),
+                _BLANK,
+            ),
             _clinic_and_clock(answers, clinic, received_at),
         ]
     ).join(of_mapping, on=["row", "column"], how="anti")
-    of_contract = of_contract.with_columns(_cell_texts(text, of_contract))
+    of_contract = of_contract.with_columns(cell_texts(text, of_contract))
     rejections = pl.concat([of_contract, of_mapping.select(of_contract.columns)]).sort("row", "column", "code")
     refused_rows = rejections["row"].unique().implode()
     rows = answers.with_row_index("row").with_columns(
@@ -238,7 +214,7 @@ def split(
     accepted = rows.filter(~is_refused).drop(FREE_TEXT_COLUMN)
     odd = found.filter(severity.is_in(["warn", "note"])).join(accepted.select("row"), on="row", how="semi")
     # A check of a mapping has an id of its own, which says more than no column.
-    odd = odd.with_columns(pl.coalesce("column", "cell").alias("column")).select(list(_PROBLEM_SCHEMA))
+    odd = odd.with_columns(pl.coalesce("column", "cell").alias("column")).select(list(PROBLEM_SCHEMA))
     warnings = pl.concat([_warn_codes(accepted, frozenset(cells.columns)), odd]).sort("row", "code")
     to_review = warnings.filter(warnings["code"].replace_strict(_severities(), return_dtype=pl.String) == "warn")
     codes = to_review.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
@@ -257,4 +233,4 @@ def _warn_codes(accepted: pl.DataFrame, columns: frozenset[str]) -> pl.DataFrame
         pl.when(of_cell).then(pl.col("column")).alias("column"),
         pl.when(of_cell).then(pl.col("check")).otherwise(pl.col("column")).alias("code"),
     )
-    return warnings.cast(_PROBLEM_SCHEMA).sort("row", "code")  # type: ignore[arg-type]
+    return warnings.cast(PROBLEM_SCHEMA).sort("row", "code")  # type: ignore[arg-type]

@@ -18,9 +18,9 @@ import pyarrow as pa
 
 from schemas.answers import problem_code, typed
 from schemas.contract import Split
-from schemas.follow_up import RowContract, given, read_form, read_problems, split_rows
-from schemas.form import Question
-from schemas.problems import Problem
+from schemas.follow_up import RowContract, given, split_rows
+from schemas.form import Question, read_form
+from schemas.problems import Problem, read_problems
 
 REQUIRED = {
     "record_id": "missing_key",

@@ -5,13 +5,12 @@ They are judgements of this project about machines and exports, not clinical lim
 
 from __future__ import annotations
 
-import csv
 from functools import cache
-from importlib import resources
+
+from schemas.package_rows import read_rows
 
 
 @cache
 def file_limits() -> dict[str, int]:
     """Every limit by name, as ``file_limits.csv`` has them."""
-    text = resources.files("schemas").joinpath("file_limits.csv").read_text("utf-8")
-    return {row["name"]: int(row["value"]) for row in csv.DictReader(text.splitlines())}
+    return {row["name"]: int(row["value"]) for row in read_rows("file_limits.csv")}

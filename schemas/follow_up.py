@@ -9,24 +9,21 @@ Rows of both kinds are never edited: a correction is a further row of the same r
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from importlib import resources
 
 import pandera.polars as pandera
 import polars as pl
 import pyarrow as pa
 
-from schemas.answers import blank_as_null
+from schemas.cell_problems import cell_codes, cell_texts, with_all_columns
 from schemas.contract import FUTURE_TOLERANCE, POLARS_TYPE, Split, failures
 from schemas.form import Question
 from schemas.problems import Problem
 from schemas.records import ARROW_TYPE
 
 _GIVEN = " given"
-_PROBLEM_SCHEMA = {"row": pl.UInt32(), "column": pl.String(), "code": pl.String()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,22 +56,6 @@ def given(column: str) -> pl.Expr:
     return pl.col(f"{column}{_GIVEN}")
 
 
-def read_rows(name: str) -> list[dict[str, str]]:
-    """The rows of a CSV file of this package, by column."""
-    text = resources.files("schemas").joinpath(name).read_text("utf-8")
-    return list(csv.DictReader(text.splitlines()))
-
-
-def read_form(name: str) -> tuple[Question, ...]:
-    """The questions of a form file of this package, in its order."""
-    return tuple(Question(**{**row, "step": int(row["step"])}) for row in read_rows(name))  # type: ignore[arg-type]
-
-
-def read_problems(name: str) -> dict[str, Problem]:
-    """The problems of a file of this package, by code."""
-    return {row["code"]: Problem(**row) for row in read_rows(name)}  # type: ignore[arg-type]
-
-
 def split_rows(cells: pl.DataFrame, contract: RowContract, *, clinic: str | None, received_at: datetime) -> Split:
     """Split a batch of text rows into accepted and refused ones.
 
@@ -83,7 +64,7 @@ def split_rows(cells: pl.DataFrame, contract: RowContract, *, clinic: str | None
     batch arrived (UTC). Gives the frames of ``schemas.contract.Split``: accepted rows hold row, the columns of
     ``contract.schema`` and warnings (list of codes); rejections row, column, code and the refused text.
     """
-    text = _with_all_columns(cells, contract)
+    text = with_all_columns(cells, [q.column for q in contract.form])
     if clinic:
         text = text.with_columns(pl.col("clinic_id").fill_null(clinic))
     unread = failures(_readable_schema(contract), text)
@@ -98,8 +79,10 @@ def split_rows(cells: pl.DataFrame, contract: RowContract, *, clinic: str | None
     severity = found["code"].replace_strict(
         {code: problem.severity for code, problem in contract.problems.items()}, return_dtype=pl.String
     )
-    rejections = pl.concat([_cell_codes(text, unread, contract), found.filter(severity == "reject")])
-    rejections = rejections.with_columns(_texts(text, rejections)).sort("row", "column", "code")
+    asked = {q.column: q for q in contract.form}
+    codes_of_cells = cell_codes(text, unread, lambda column: contract.unreadable(asked[column]), contract.required)
+    rejections = pl.concat([codes_of_cells, found.filter(severity == "reject")])
+    rejections = rejections.with_columns(cell_texts(text, rejections)).sort("row", "column", "code")
     is_refused = pl.col("row").is_in(rejections["row"].unique().implode())
     warnings = found.filter(severity == "warn").filter(~is_refused).sort("row", "code")
     codes = warnings.group_by("row").agg(pl.col("code").unique().sort().alias("warnings"))
@@ -135,34 +118,3 @@ def _typed_schema(contract: RowContract, clinic: str | None, received_at: dateti
     consistent = holds("consistent", lambda flag: flag.not_())
     flags = {code: pandera.Column(pl.Boolean, consistent) for code in contract.contradictions}
     return pandera.DataFrameSchema(columns | flags)
-
-
-def _with_all_columns(cells: pl.DataFrame, contract: RowContract) -> pl.DataFrame:
-    columns = [q.column for q in contract.form]
-    missing = [pl.lit(None, pl.String).alias(column) for column in columns if column not in cells.columns]
-    return cells.with_columns(missing).select(columns).with_columns(blank_as_null(columns))
-
-
-def _cell_codes(text: pl.DataFrame, unread: pl.DataFrame, contract: RowContract) -> pl.DataFrame:
-    """Row, column and code of each unreadable or missing cell."""
-    questions = {q.column: q for q in contract.form}
-    found = [pl.DataFrame(schema=_PROBLEM_SCHEMA)]
-    for (column, check), group in unread.group_by("column", "check", maintain_order=True):
-        name = str(column)
-        if check == "readable":
-            codes = text[group["row"]].select(contract.unreadable(questions[name])).to_series()
-        else:
-            codes = pl.Series([contract.required[name]] * group.height)
-        found.append(
-            pl.DataFrame({"row": group["row"], "column": [name] * group.height, "code": codes}, _PROBLEM_SCHEMA)
-        )
-    return pl.concat(found)
-
-
-def _texts(text: pl.DataFrame, rejections: pl.DataFrame) -> pl.Series:
-    """The text of each rejected cell, in the order of ``rejections``; null where it was blank or the row is meant."""
-    cells = pl.Series("cell", [None] * rejections.height, dtype=pl.String)
-    for (column,), group in rejections.with_row_index("place").group_by("column"):
-        if column is not None:
-            cells = cells.scatter(group["place"], text[str(column)].gather(group["row"]))
-    return cells

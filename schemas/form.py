@@ -6,18 +6,20 @@ Belongs here: questions and what may stand in their cells. Does not belong here:
 
 from __future__ import annotations
 
-import csv
 import hashlib
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Literal
 
+from schemas.package_rows import read_rows
+
 AnswerType = Literal["text", "timestamp", "choice", "integer", "number", "yesno"]
 
 REQUIRED_COLUMNS = ("record_id", "clinic_id", "submitted_at")
 FREE_TEXT_COLUMN = "notes"
 NONE_OF_THESE = "none_of_these"
+_FORM = "intake_form.csv"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,15 +69,15 @@ def _range(bounds: str) -> tuple[float, float]:
     return float(low), float(high)
 
 
-def _form_bytes() -> bytes:
-    return resources.files("schemas").joinpath("intake_form.csv").read_bytes()
+def read_form(name: str) -> tuple[Question, ...]:
+    """The questions of a form file of this package, in its order."""
+    return tuple(Question(**{**row, "step": int(row["step"])}) for row in read_rows(name))  # type: ignore[arg-type]
 
 
 @cache
 def form() -> tuple[Question, ...]:
     """Every question, in the order of the form."""
-    rows = csv.DictReader(_form_bytes().decode("utf-8").splitlines())
-    return tuple(Question(**{**row, "step": int(row["step"])}) for row in rows)  # type: ignore[arg-type]
+    return read_form(_FORM)
 
 
 @cache
@@ -103,4 +105,4 @@ def red_flag_questions() -> tuple[Question, ...]:
 @cache
 def form_digest() -> str:
     """SHA-256 (hex) of the form file; part of the contract version."""
-    return hashlib.sha256(_form_bytes()).hexdigest()
+    return hashlib.sha256(resources.files("schemas").joinpath(_FORM).read_bytes()).hexdigest()

@@ -7,11 +7,11 @@ unsourced, no clinician asked, not yet signed by a clinician.
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
 from typing import Literal
+
+from schemas.package_rows import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,5 @@ class Limit:
 @cache
 def limits() -> dict[tuple[str, str], Limit]:
     """Every limit by column and kind (allowed or plausible)."""
-    text = resources.files("schemas").joinpath("limits.csv").read_text("utf-8")
-    rows = [Limit(**row) for row in csv.DictReader(text.splitlines())]  # type: ignore[arg-type]
+    rows = [Limit(**row) for row in read_rows("limits.csv")]  # type: ignore[arg-type]
     return {(row.column, row.limit): row for row in rows}

@@ -19,9 +19,9 @@ import pyarrow as pa
 
 from schemas.answers import problem_code, typed
 from schemas.contract import Split
-from schemas.follow_up import RowContract, read_form, read_problems, split_rows
-from schemas.form import Question
-from schemas.problems import Problem
+from schemas.follow_up import RowContract, split_rows
+from schemas.form import Question, read_form
+from schemas.problems import Problem, read_problems
 
 REQUIRED = {
     "record_id": "missing_key",

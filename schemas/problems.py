@@ -6,11 +6,15 @@ Belongs here: the code, its severity and its plain sentence. Does not belong her
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
-from typing import Literal
+from typing import Literal, get_args
+
+from schemas.package_rows import read_rows
+
+# How a person may have dealt with a form that could not be read.
+DismissReason = Literal["entered_by_hand", "telephoned", "sent_again", "not_a_patient", "test_record"]
+DISMISS_REASONS: tuple[DismissReason, ...] = get_args(DismissReason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +43,15 @@ class FileRefused(Exception):
         super().__init__(refusal_sentence(code, columns))
 
 
+def read_problems(name: str) -> dict[str, Problem]:
+    """The problems of a file of this package, by code."""
+    return {row["code"]: Problem(**row) for row in read_rows(name)}  # type: ignore[arg-type]
+
+
 @cache
 def problems() -> dict[str, Problem]:
     """Every problem by code."""
-    text = resources.files("schemas").joinpath("problems.csv").read_text("utf-8")
-    return {row["code"]: Problem(**row) for row in csv.DictReader(text.splitlines())}  # type: ignore[arg-type]
+    return read_problems("problems.csv")
 
 
 def refusal_sentence(code: str, columns: tuple[str, ...] = ()) -> str:

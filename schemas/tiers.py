@@ -5,10 +5,10 @@ Belongs here: what a tier is. Does not belong here: which record gets which tier
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from functools import cache
-from importlib import resources
+
+from schemas.package_rows import read_rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,6 @@ class Tier:
 @cache
 def tiers() -> dict[str, Tier]:
     """The tiers by id, most urgent first."""
-    text = resources.files("schemas").joinpath("tiers.csv").read_text("utf-8")
     return {
         row["tier"]: Tier(
             id=row["tier"],
@@ -38,5 +37,5 @@ def tiers() -> dict[str, Tier]:
             score_from=float(row["score_from"]),
             source=row["source"],
         )
-        for rank, row in enumerate(csv.DictReader(text.splitlines()))
+        for rank, row in enumerate(read_rows("tiers.csv"))
     }

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from schemas.contract import Split, contract_breaks, contract_version, split
 from schemas.form import form, questions
 from schemas.mapping.mapped import CELL_PROBLEMS
+from schemas.outcomes import split_outcomes
 from schemas.problems import problems
 from schemas.records import answer_schema
 
@@ -246,3 +247,16 @@ def test_a_stored_record_that_breaks_the_contract_is_found() -> None:
 def test_the_contract_version_is_short_and_stable() -> None:
     assert len(contract_version()) == 12
     assert contract_version() == contract_version()
+
+
+def test_of_a_huge_refused_cell_only_the_beginning_is_kept_beside_its_code() -> None:
+    huge, start = "x" * 5000, "x" * 1000
+    assert one(age_years=huge).rejections["cell"].to_list() == [start]
+    cells = pl.DataFrame({name: [cell] for name, cell in GOOD.items()})
+    problems = pl.DataFrame([(0, "age_years", "not_mapped", huge)], schema=CELL_PROBLEMS, orient="row")
+    parts = split(cells, clinic="north", received_at=RECEIVED, problems=problems)
+    assert parts.rejections["cell"].to_list() == [start]
+    row = GOOD | {"recorded_at": GOOD["submitted_at"], "attended": huge}
+    outcome = pl.DataFrame({name: [cell] for name, cell in row.items()})
+    parts = split_outcomes(outcome, clinic="north", received_at=RECEIVED, conditions=["tumour"])
+    assert parts.rejections["cell"].to_list() == [start]

@@ -25,10 +25,10 @@ import pytest
 from schemas.contract import split
 from schemas.form import questions
 from schemas.mapping.mapped import CELL_PROBLEMS
-from schemas.mapping.plan import plan_for
 from schemas.problems import FileRefused
 from tests.written_records import csv_bytes, json_lines_bytes, workbook_bytes
 from warehouse.formats.recognise import opened_source
+from warehouse.reading_plan import plan_with
 
 RECEIVED = datetime(2026, 11, 1, tzinfo=UTC)
 COLUMNS = [
@@ -80,11 +80,7 @@ def typed_rows(files: list[bytes], folder: Path) -> Iterator[tuple[int, int, Row
         path.write_bytes(content)
         try:
             with opened_source(path) as source:
-                header = source.header
-                plan = plan_for(
-                    header.columns, typed=header.typed, delimiter=header.delimiter, format=header.format,
-                    mappings=[], clinic_known=False,
-                )  # fmt: skip
+                plan = plan_with(source, (), clinic_known=False)
                 for block in source.blocks(plan.wanted):
                     mapped = plan.to_form(block.cells)
                     places = block.numbers.gather(block.cells["row"]).to_list()

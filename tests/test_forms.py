@@ -41,9 +41,9 @@ from schemas.forms.redcap_dictionary import (
     redcap_dictionary,
 )
 from schemas.forms.wording import AUDIENCES, StopText, Wording, emergency_number, stop_text, wording
-from schemas.mapping.plan import plan_for
 from tests.filled_forms import answers_of, csv_export, dictionary_rows, redcap_export, response_of
 from warehouse.formats.recognise import opened_source
+from warehouse.reading_plan import plan_with
 
 NEVER_ASKED = [q.column for q in form() if q.ask != "ask"]
 RED_FLAG_GROUPS = ("systemic", "neuro", "local", "screen")
@@ -474,15 +474,7 @@ def read_back(content: bytes, folder: Path) -> pl.DataFrame:
     file = folder / "export"
     file.write_bytes(content)
     with opened_source(file) as source:
-        header = source.header
-        plan = plan_for(
-            header.columns,
-            typed=header.typed,
-            delimiter=header.delimiter,
-            format=header.format,
-            mappings=(),
-            clinic_known=True,
-        )
+        plan = plan_with(source, (), clinic_known=True)
         (block,) = source.blocks(plan.wanted)
     assert not block.broken.height
     mapped = plan.to_form(block.cells)

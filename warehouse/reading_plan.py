@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,14 +42,19 @@ def mapping_files(folder: Path) -> list[Path]:
 
 def plan_of(home: Home, source: Source, clinic: str) -> Plan:
     """How to read ``source``, which came from ``clinic`` ('' where each row names its own). Raises FileRefused."""
+    return plan_with(source, mappings_of(home, clinic), clinic_known=bool(clinic))
+
+
+def plan_with(source: Source, mappings: Sequence[Mapping], *, clinic_known: bool) -> Plan:
+    """The same with ``mappings`` to choose from; ``clinic_known``: the clinic is named from outside."""
     header = source.header
     return plan_for(
         header.columns,
         typed=header.typed,
         delimiter=header.delimiter,
         format=header.format,
-        mappings=mappings_of(home, clinic),
-        clinic_known=bool(clinic),
+        mappings=mappings,
+        clinic_known=clinic_known,
     )
 
 

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Literal, get_args
 
 import duckdb
 
-from schemas.problems import FileRefused
+from schemas.problems import DismissReason, FileRefused
 from warehouse import intake, ledger
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
@@ -22,9 +21,6 @@ from warehouse.reading_plan import note_mapping, plan_of
 from warehouse.sources import Batch, batch_of
 from warehouse.staging import stage, unstage
 from warehouse.store import WarehouseRefused, opened
-
-DismissReason = Literal["entered_by_hand", "telephoned", "sent_again", "not_a_patient", "test_record"]
-DISMISS_REASONS = get_args(DismissReason)
 
 
 class NothingQuarantined(Exception):

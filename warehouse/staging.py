@@ -43,7 +43,6 @@ def stage(
     ``only``: record numbers (Int64) to read again; without it every record is read, and its original text is entered
     in ``intake_raw`` with the header as record 0.
     """
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {_KEYS} FROM intake_valid LIMIT 0")
     connection.execute("CREATE OR REPLACE TEMP TABLE staged_unread AS SELECT * FROM intake_unread LIMIT 0")
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE staged_problem (record_number BIGINT, code VARCHAR, column_name VARCHAR, "
@@ -70,6 +69,11 @@ def stage(
         )
         _stage_split(connection, batch, parts, number.filter(kept))
         _stage_broken(connection, block, only)
+    read = "true" if only is None else "record_number IN (SELECT unnest($only))"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {_KEYS} FROM intake_valid WHERE batch_id = $batch AND {read}",
+        {"batch": batch.batch_id} | ({} if only is None else {"only": only.to_list()}),
+    )
     return set_aside
 
 
@@ -108,13 +112,6 @@ def _stage_split(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Spl
         accepted,
         f"INSERT INTO intake_valid SELECT $batch, record_number, {_RECORD} FROM ({hashed})",
         bound | {"received": batch.received_at},
-    )
-    execute_over(
-        connection,
-        accepted,
-        "INSERT INTO staged SELECT $batch, record_number, clinic_id, record_id, submitted_at, sha256(canonical) "
-        "FROM arriving",
-        bound,
     )
     keys = parts.accepted.select("row", "clinic_id", "record_id")
     execute_over(

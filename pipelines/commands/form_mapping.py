@@ -98,23 +98,15 @@ def _sample(source: Source) -> pl.DataFrame:
 
 
 def _plan(source: Source, mapping: Path | None, clinic: str | None) -> Plan:
+    from warehouse.reading_plan import plan_of, plan_with
+
     if mapping is None:
         from warehouse.home import Home
-        from warehouse.reading_plan import plan_of
 
         return plan_of(Home.from_environment(), source, clinic or "")
     from schemas.mapping.mapping_file import load_mapping
-    from schemas.mapping.plan import plan_for
 
-    header = source.header
-    plan = plan_for(
-        header.columns,
-        typed=header.typed,
-        delimiter=header.delimiter,
-        format=header.format,
-        mappings=[load_mapping(mapping.read_bytes())],
-        clinic_known=bool(clinic),
-    )
+    plan = plan_with(source, [load_mapping(mapping.read_bytes())], clinic_known=bool(clinic))
     if plan.mapping is None:  # the file has other columns than the mapping applies to
         raise FileRefused("mapping_does_not_fit")
     return plan

@@ -9,7 +9,7 @@ import click
 from pipelines.console import console, local, result_table, unread_sentence, visible, zone
 from pipelines.options import clinic_option
 from pipelines.outcomes import QUARANTINED, REFUSED, USAGE, Ended, plain_ends
-from schemas.problems import refusal_sentence
+from schemas.problems import DISMISS_REASONS, DismissReason, refusal_sentence
 from schemas.what_is_wrong import explained
 from warehouse import exports, quarantine_copy
 from warehouse.home import Home
@@ -158,10 +158,10 @@ def replay(batches: tuple[str, ...]) -> None:
 @click.option(
     "--reason",
     required=True,
-    type=click.Choice(["entered_by_hand", "telephoned", "sent_again", "not_a_patient", "test_record"]),
+    type=click.Choice(DISMISS_REASONS),
     help="How.",
 )
-def dismiss(batch: str, record: int, by: str, reason: Any) -> None:
+def dismiss(batch: str, record: int, by: str, reason: DismissReason) -> None:
     """Take one refused form off the list of unread forms: a person has dealt with it. Nothing is deleted."""
     with plain_ends():
         from pipelines.commands.run import process
