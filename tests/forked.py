@@ -107,13 +107,11 @@ def serve() -> None:
     from models.model_file import default_locked_folder
     from pipelines import materialise
     from schemas import contract
-    from tests import assets_in_turn
 
     definitions = materialise.hiptriage()
     materialise.hiptriage = lambda: definitions
     load_basis(default_locked_folder())
     contract.stored_schema()
-    assets_in_turn.context()
     for line in sys.stdin:
         child = os.fork()
         if child == 0:

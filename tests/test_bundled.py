@@ -17,8 +17,9 @@ from schemas.form import questions
 from schemas.problems import problems
 from schemas.records import record_schema
 from warehouse import intake, sources
-from warehouse.home import PACKAGE, DataKind, Home
+from warehouse.home import PACKAGE, Home
 from warehouse.ledger import Reconciled
+from warehouse.settings import DataKind
 from warehouse.store import opened
 
 ROOT = PACKAGE.parent

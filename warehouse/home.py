@@ -1,6 +1,6 @@
-"""One installation's folder and settings: where its files lie, and what its clinics set.
+"""One installation's folder: where its files lie, and its settings read.
 
-Belongs here: paths and settings. Does not belong here: knowledge (data files under ``schemas`` and ``models``).
+Belongs here: paths, and reading ``settings.toml``. Does not belong here: what can be set (``warehouse.settings``).
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import os
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import ValidationError
 
-DataKind = Literal["live", "sample", "published_case"]
+from warehouse.settings import Settings
+
 PACKAGE = Path(__file__).resolve().parent
 DEFAULT_HOME = PACKAGE / "state"
 DEMO_HOME = PACKAGE / "demo"
@@ -22,47 +21,6 @@ DEMO_HOME = PACKAGE / "demo"
 
 class SettingsRefused(Exception):
     """The settings file cannot be used; the message names the field, never a value."""
-
-
-class _Strict(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class ClinicSettings(_Strict):
-    """What one clinic sets: zone of its clock, telephone, and the wait it calls routine (weeks)."""
-
-    zone: str = "UTC"
-    phone: str = ""
-    routine_weeks: int = Field(default=18, ge=1, le=52)
-
-    @field_validator("zone")
-    @classmethod
-    def _known_zone(cls, zone: str) -> str:
-        try:
-            ZoneInfo(zone)
-        except (ZoneInfoNotFoundError, ValueError):
-            raise ValueError("no such time zone") from None
-        return zone
-
-
-class Settings(_Strict):
-    """Settings of one installation: ``settings.toml`` in the home, and ``HIPTRIAGE_LOCK_WAIT_SECONDS``.
-
-    ``data_kind`` holds for files dropped into the landing folder; ``stale_hours`` is the age after which a snapshot
-    is marked stale; snapshots are kept if they are among the newest ``snapshots_kept`` or younger than
-    ``snapshot_days``.
-    """
-
-    clinics: dict[str, ClinicSettings] = {}
-    data_kind: DataKind = "live"
-    lock_wait_seconds: float = Field(default=60, ge=0, le=3600)
-    snapshots_kept: int = Field(default=10, ge=1)
-    snapshot_days: int = Field(default=30, ge=0)
-    stale_hours: float = Field(default=12, gt=0)
-
-    def clinic(self, clinic_id: str) -> ClinicSettings:
-        """The clinic's settings, or the defaults where it has set none."""
-        return self.clinics.get(clinic_id, ClinicSettings())
 
 
 @dataclass(frozen=True, slots=True)

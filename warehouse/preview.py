@@ -14,9 +14,10 @@ import pyarrow as pa
 
 from schemas.tiers import tiers
 from warehouse import publication, scores
-from warehouse.home import Home, Settings
+from warehouse.home import Home
 from warehouse.publication import Publication
 from warehouse.scores import Versions
+from warehouse.settings import Settings
 from warehouse.store import opened
 
 # All that the published tier and clock of a record follow from; a stored score has many more columns.

@@ -20,7 +20,8 @@ import duckdb
 from schemas.answers import KEY_PATTERNS
 from schemas.form import form_digest
 from schemas.tiers import tiers
-from warehouse.home import Home, Settings
+from warehouse.home import Home
+from warehouse.settings import Settings
 from warehouse.snapshot_reading import UNASSIGNED
 from warehouse.store import WarehouseRefused, opened
 

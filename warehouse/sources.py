@@ -15,8 +15,9 @@ import duckdb
 from schemas.problems import FileRefused
 from warehouse.archive import put
 from warehouse.formats.recognise import opened_source
-from warehouse.home import DataKind, Home
+from warehouse.home import Home
 from warehouse.reading_plan import plan_of
+from warehouse.settings import DataKind
 from warehouse.store import WarehouseRefused, opened
 from warehouse.withdrawing.withdrawn import earlier_batch
 

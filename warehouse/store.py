@@ -21,8 +21,8 @@ from schemas.referral import scored_schema
 from warehouse.home import Home
 from warehouse.lock import holding
 
-# 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals.
-WAREHOUSE_VERSION = 3
+# 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals; 3 no audit.
+WAREHOUSE_VERSION = 4
 MEMORY = "800MB"
 
 

@@ -220,3 +220,19 @@ CREATE TABLE IF NOT EXISTS decision (
     decided_tier VARCHAR,
     reason VARCHAR                        -- a code of schemas/decision_form.csv
 );
+
+-- audit
+-- Every change, append-only, written in the transaction that makes it and chained by hash (warehouse/audit.py).
+CREATE TABLE IF NOT EXISTS audit (
+    entry_number BIGINT PRIMARY KEY,
+    happened_at VARCHAR NOT NULL,         -- ISO 8601, UTC: hashed as it stands
+    event VARCHAR NOT NULL,
+    subject VARCHAR NOT NULL,             -- batch, model version, snapshot or number of a withdrawal
+    by_name VARCHAR NOT NULL,
+    second_name VARCHAR,
+    reason VARCHAR NOT NULL,
+    versions VARCHAR NOT NULL,            -- JSON
+    counts VARCHAR NOT NULL,              -- JSON
+    previous_hash VARCHAR NOT NULL,
+    entry_hash VARCHAR NOT NULL
+);

@@ -6,8 +6,9 @@ import click
 
 from pipelines.commands.run import end, land, process, report
 from pipelines.outcomes import plain_ends
-from warehouse.home import DEMO_HOME, PACKAGE, DataKind, Home
+from warehouse.home import DEMO_HOME, PACKAGE, Home
 from warehouse.lock import holding
+from warehouse.settings import DataKind
 
 BUNDLED: dict[str, DataKind] = {"published-cases.csv": "published_case", "sample-clinic.csv": "sample"}
 HEAD = 8

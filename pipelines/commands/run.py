@@ -13,10 +13,11 @@ from pipelines.model_in_force import versions_in_force
 from pipelines.options import clinic_option
 from pipelines.outcomes import QUARANTINED, REFUSED, UNEXPECTED, USAGE, Ended, plain_ends
 from warehouse import landing, ledger, scores
-from warehouse.home import DataKind, Home
+from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.lock import holding
 from warehouse.scores import Versions
+from warehouse.settings import DataKind
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
 from warehouse.sources import register
 

@@ -1,30 +1,21 @@
 """Stage 3: what refused forms may still say, and a referral score for every record that lacks one."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
 
 import dagster as dg
 
-from models.referral import possible_tiers, referral_rows
 from pipelines.failures import without_patient_values
-from pipelines.model_in_force import basis_in_force, settle, versions_of
-from warehouse import scores
+from pipelines.model_in_force import basis_in_force, settle
+from pipelines.stages import look_at_refused, score
 from warehouse.home import Home
-from warehouse.store import opened
 
 
 @dg.asset(group_name="3_scoring", kinds={"duckdb"}, owners=["team:clinic-analysts"], deps=["intake_quarantine"])
 def unread_forms(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Refused records with the tier that their readable cells may mean, so that nobody is lost in quarantine."""
     with without_patient_values("unread forms"):
-        home = Home.from_environment()
-        basis = basis_in_force(home)
-        with opened(home, "look at refused records") as connection:
-            refused = scores.unread_records(connection, basis.rules.version)
-            forms = possible_tiers(refused, basis)
-            scores.write_unread(connection, forms)
-        context.log.info(f"unread forms: {forms.num_rows} refused records looked at")
-    return dg.MaterializeResult(metadata={"looked at": forms.num_rows, "rules version": basis.rules.version})
+        done = look_at_refused(Home.from_environment(), context.log.info)
+    return dg.MaterializeResult(metadata={"looked at": done.records, "rules version": done.basis.rules.version})
 
 
 @dg.asset(
@@ -64,21 +55,13 @@ def model_in_force() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
 def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """One score for each record version and each set of versions of model, catalogue, rules and contract."""
     with without_patient_values("scoring"):
-        home = Home.from_environment()
-        basis = basis_in_force(home)
-        versions = versions_of(basis)
-        scored = 0
-        with opened(home, "score records") as connection:
-            for records, for_rules in scores.next_unscored(connection, versions):
-                rows = referral_rows(records, for_rules, basis, scored_at=datetime.now(UTC))
-                scores.write(connection, rows)
-                scored += rows.num_rows
-        context.log.info(f"referrals: {scored} records scored by model {basis.model_version}")
+        done = score(Home.from_environment(), context.log.info)
+        basis = done.basis
         if basis.banner:
             context.log.warning(basis.banner)
     return dg.MaterializeResult(
         metadata={
-            "dagster/row_count": scored,
+            "dagster/row_count": done.records,
             "model version": basis.model_version,
             "catalogue version": basis.catalogue_version,
             "rules version": basis.rules.version,

@@ -15,6 +15,7 @@ from warehouse.store import WarehouseRefused
 # place in a file: what withdrawal does not know, it does not pass over.
 HOLDS_NO_RECORD = frozenset(
     {
+        "audit",
         "warehouse_version",
         "intake_file",
         "intake_ledger",
