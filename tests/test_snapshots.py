@@ -21,9 +21,11 @@ from hypothesis import strategies as st
 
 from schemas.referral import referral_schema
 from schemas.tiers import tiers
+from tests.forked import KILLED, Commands
 from tests.published_home import RULE, SECTION_6, about, at, mark_unread, published, score, score_again, take_in
-from warehouse import snapshots
 from warehouse.home import Home
+from warehouse.publish_gate import Override
+from warehouse.snapshot_files import facts_of
 from warehouse.snapshot_reading import (
     TABLES,
     ClinicUnknown,
@@ -57,6 +59,24 @@ def by_day(tier_of_day: dict[float, dict[str, Any]]) -> Any:
     return lambda record: next(
         (changed for day, changed in tier_of_day.items() if record["submitted_at"] == at(day)), {}
     )
+
+
+@pytest.fixture(scope="module")
+def simple(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A published home with one record in each of two clinics."""
+    folder = tmp_path_factory.mktemp("simple")
+    home = Home(folder / "home")
+    both = [{"clinic_id": clinic, "record_id": "a", "submitted_at": at(0)} for clinic in ("north", "south")]
+    take_in(home, "", both, folder)
+    published(home)
+    return home
+
+
+@pytest.fixture
+def shown(simple: Home, home: Home) -> Home:
+    """A copy of it for one test."""
+    shutil.copytree(simple.root, home.root, symlinks=True, dirs_exist_ok=True)
+    return home
 
 
 def test_referrals_have_the_columns_and_types_of_the_contract(home: Home, tmp_path: Path) -> None:
@@ -190,20 +210,19 @@ def test_the_scores_of_the_versions_in_force_are_published(home: Home, tmp_path:
     score_again(home, lambda _: {"model_version": "m2", "tier": "urgent", "clock_hours": 336}, at(9))
     publish(home, about=about(model_version="m2"))
     assert one(home, "tier") == "urgent"
-    publish(home, about=about())  # rolled back: the older score stands again
+    # rolled back, which somebody put a name to: the older score stands again
+    publish(home, about=about(), override=Override("Ada", "m2 was wrong"))
     assert (one(home, "tier"), one(home, "model_version")) == ("soon", "m1")
     assert rows(home, "SELECT count(*) FROM referral_history") == [(2,)]
 
 
-def test_nobody_is_left_out_for_want_of_a_score(home: Home, tmp_path: Path) -> None:
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    published(home)
-    before = current_snapshot(home).id
-    take_in(home, "north", [{"record_id": "b", "submitted_at": at(0)}], tmp_path)
+def test_nobody_is_left_out_for_want_of_a_score(shown: Home, tmp_path: Path) -> None:
+    before = current_snapshot(shown).id
+    take_in(shown, "north", [{"record_id": "b", "submitted_at": at(0)}], tmp_path)
     with pytest.raises(WarehouseRefused, match="1 records have no score"):
-        publish(home, about=about())
-    assert current_snapshot(home).id == before
-    assert not list(home.snapshots.glob(".half-*"))
+        publish(shown, about=about())
+    assert current_snapshot(shown).id == before
+    assert not list(shown.snapshots.glob(".half-*"))
 
 
 WORKLIST_ROWS = st.lists(
@@ -277,34 +296,32 @@ def test_a_form_sent_again_is_read(home: Home, tmp_path: Path) -> None:
     assert found == [("worse", "emergency", timedelta(0)), ("never", None, timedelta(days=1))]
 
 
-def test_a_clinic_that_did_not_change_is_linked(home: Home, tmp_path: Path) -> None:
-    for clinic in ("north", "south"):
-        take_in(home, clinic, [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    first = published(home)
-    take_in(home, "north", [{"record_id": "b", "submitted_at": at(1)}], tmp_path)
-    second = published(home)
+def test_a_clinic_that_did_not_change_is_linked(shown: Home, tmp_path: Path) -> None:
+    first = current_snapshot(shown)
+    take_in(shown, "north", [{"record_id": "b", "submitted_at": at(1)}], tmp_path)
+    second = published(shown)
     for kind, linked in (("duckdb", True), ("parquet", True)):
         assert (first.path / f"south.{kind}").samefile(second.path / f"south.{kind}") is linked
         assert not (first.path / f"north.{kind}").samefile(second.path / f"north.{kind}")
-    assert (first.linked, second.linked) == (0, 1)
+    assert second.linked == 1
     manifests = [json.loads((result.path / "manifest.json").read_text()) for result in (first, second)]
-    assert manifests[1]["previous"] == first.snapshot_id
-    assert manifests[1]["clinics"]["south"]["linked_from"] == first.snapshot_id
+    assert {clinic["linked_from"] for clinic in manifests[0]["clinics"].values()} == {None}
+    assert manifests[1]["previous"] == first.id
+    assert manifests[1]["clinics"]["south"]["linked_from"] == first.id
     assert manifests[0]["clinics"]["south"]["files"] == manifests[1]["clinics"]["south"]["files"]
-    assert published(home).linked == 2
-    assert published(home, banner="RULES ONLY").linked == 0
-    assert current_snapshot(home).banner == "RULES ONLY"
+    assert published(shown).linked == 2
+    assert published(shown, banner="RULES ONLY").linked == 0
+    assert current_snapshot(shown).banner == "RULES ONLY"
 
 
-def test_files_are_whole_and_hashes_hold(home: Home, tmp_path: Path) -> None:
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    result = published(home)
+def test_files_are_whole_and_hashes_hold(simple: Home) -> None:
+    result = current_snapshot(simple)
     names = {entry.name for entry in result.path.iterdir()}
-    of_clinics = {f"{clinic}.{kind}" for clinic in ("north", "_unassigned") for kind in ("duckdb", "parquet")}
+    of_clinics = {f"{clinic}.{kind}" for clinic in ("north", "south", "_unassigned") for kind in ("duckdb", "parquet")}
     assert names == {*of_clinics, "_group.parquet", "manifest.json"}
     assert {entry.stat().st_mode & 0o777 for entry in result.path.iterdir()} == {0o400}
     entry = json.loads((result.path / "manifest.json").read_text())["clinics"]["north"]
-    assert {name: snapshots._facts(result.path / name) for name in entry["files"]} == entry["files"]
+    assert {name: facts_of(result.path / name) for name in entry["files"]} == entry["files"]
     with duckdb.connect(result.path / "north.duckdb", read_only=True) as connection:
         tables = {name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()}
         assert tables == set(TABLES)
@@ -342,31 +359,29 @@ def test_small_counts_are_suppressed(home: Home, tmp_path: Path) -> None:
     assert all(row["suppressed"] == (row["referrals"] is None) for row in group)
 
 
-def test_old_snapshots_are_removed_and_never_the_current_one(home: Home, tmp_path: Path) -> None:
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    (home.root / "settings.toml").write_text("snapshots_kept = 2\nsnapshot_days = 0\n")
-    ids = [published(home).snapshot_id for _ in range(4)]
-    assert sorted(entry.name for entry in home.snapshots.iterdir()) == [*ids[2:], "current"]
-    (home.root / "settings.toml").write_text("snapshots_kept = 1\nsnapshot_days = 30\n")
-    ids += [published(home).snapshot_id]
-    assert {entry.name for entry in home.snapshots.iterdir()} == {*ids[2:], "current"}  # young enough
+def test_old_snapshots_are_removed_and_never_the_current_one(shown: Home) -> None:
+    (shown.root / "settings.toml").write_text("snapshots_kept = 2\nsnapshot_days = 0\n")
+    ids = [current_snapshot(shown).id, *(published(shown).snapshot_id for _ in range(3))]
+    assert sorted(entry.name for entry in shown.snapshots.iterdir()) == [*ids[2:], "current"]
+    (shown.root / "settings.toml").write_text("snapshots_kept = 1\nsnapshot_days = 30\n")
+    ids += [published(shown).snapshot_id]
+    assert {entry.name for entry in shown.snapshots.iterdir()} == {*ids[2:], "current"}  # young enough
 
 
-def test_stale_and_missing(home: Home, tmp_path: Path) -> None:
-    home.ensure()
+def test_stale_and_missing(shown: Home, tmp_path: Path) -> None:
+    nothing = Home(tmp_path / "nothing")
+    nothing.ensure()
     with pytest.raises(SnapshotMissing, match="nothing has been published"):
-        current_snapshot(home)
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    published(home)
-    snapshot = current_snapshot(home)
+        current_snapshot(nothing)
+    snapshot = current_snapshot(shown)
     assert not snapshot.stale
-    assert current_snapshot(home, now=snapshot.published_at + timedelta(hours=12, seconds=1)).stale
-    assert not current_snapshot(home, now=snapshot.published_at + timedelta(hours=11)).stale
+    assert current_snapshot(shown, now=snapshot.published_at + timedelta(hours=12, seconds=1)).stale
+    assert not current_snapshot(shown, now=snapshot.published_at + timedelta(hours=11)).stale
     with pytest.raises(ClinicUnknown, match="it has: north"), connect(snapshot, "west"):
         pass
-    (home.snapshots / "current").write_text("../../etc\n")
+    (shown.snapshots / "current").write_text("../../etc\n")
     with pytest.raises(SnapshotMissing):
-        current_snapshot(home)
+        current_snapshot(shown)
 
 
 FORBIDDEN = [
@@ -392,17 +407,6 @@ FORBIDDEN = [
     "CHECKPOINT",
     "",
 ]
-
-
-@pytest.fixture(scope="module")
-def simple(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A published home with one record in each of two clinics."""
-    folder = tmp_path_factory.mktemp("simple")
-    home = Home(folder / "home")
-    both = [{"clinic_id": clinic, "record_id": "a", "submitted_at": at(0)} for clinic in ("north", "south")]
-    take_in(home, "", both, folder)
-    published(home)
-    return home
 
 
 @pytest.mark.parametrize("statement", FORBIDDEN)
@@ -432,12 +436,11 @@ with connect(snapshot) as connection:
 """
 
 
-def test_a_reader_keeps_its_snapshot_while_others_are_published(home: Home, tmp_path: Path) -> None:
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    (home.root / "settings.toml").write_text("snapshots_kept = 1\nsnapshot_days = 0\n")
-    first = published(home).snapshot_id
+def test_a_reader_keeps_its_snapshot_while_others_are_published(shown: Home, tmp_path: Path) -> None:
+    (shown.root / "settings.toml").write_text("snapshots_kept = 1\nsnapshot_days = 0\n")
+    first = current_snapshot(shown).id
     reader = subprocess.Popen(
-        [sys.executable, "-c", READER, str(home.root)],
+        [sys.executable, "-c", READER, str(shown.root)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
@@ -450,14 +453,14 @@ def test_a_reader_keeps_its_snapshot_while_others_are_published(home: Home, tmp_
         reader.stdin.flush()
         answers.append(reader.stdout.readline().strip())
         if n < 3:
-            take_in(home, "north", [{"record_id": f"b{n}", "submitted_at": at(1)}], tmp_path)
-            published(home)
+            take_in(shown, "north", [{"record_id": f"b{n}", "submitted_at": at(1)}], tmp_path)
+            published(shown)
     reader.stdin.close()
     reader.wait(timeout=20)
     reader.stdout.close()
-    assert answers == [f"{first} (1, 'a')"] * 4  # though its folder is gone by now
-    assert rows(home, "SELECT count(*) FROM worklist") == [(4,)]
-    assert not (home.snapshots / first).exists()
+    assert answers == [f"{first} (2, 'a')"] * 4  # though its folder is gone by now
+    assert rows(shown, "SELECT count(*) FROM worklist") == [(5,)]
+    assert not (shown.snapshots / first).exists()
 
 
 STEPS = [
@@ -472,33 +475,20 @@ STEPS = [
     "quarantine_copy._put_in_place",
     "snapshots._seal",
     "snapshots._swap_pointer",
-    "snapshots._retire",
+    "snapshots.retire",
 ]
-KILLED = """
-import os, sys
-from pathlib import Path
-from tests.published_home import about
-from warehouse import clinic_files, publication, quarantine_copy, snapshots
-from warehouse.home import Home
-module, _, name = sys.argv[2].partition(".")
-step = getattr(globals()[module], name)
-def killed(*args, **kwargs):
-    if sys.argv[3] == "after":
-        step(*args, **kwargs)
-    os.kill(os.getpid(), 9)
-setattr(globals()[module], name, killed)
-snapshots.publish(Home(Path(sys.argv[1])), about=about())
-"""
+
+
+def publish_once(home: Home) -> None:
+    """What is killed, in a process of its own."""
+    publish(home, about=about())
 
 
 @pytest.fixture(scope="module")
-def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def changed(simple: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with a snapshot of two clinics, and then news of one of them that is not published yet."""
     folder = tmp_path_factory.mktemp("changed")
-    home = Home(folder / "home")
-    both = [{"clinic_id": clinic, "record_id": "a", "submitted_at": at(0)} for clinic in ("north", "south")]
-    take_in(home, "", both, folder)
-    published(home)
+    home = Home(Path(shutil.copytree(simple.root, folder / "home", symlinks=True)))
     news = [{"record_id": "b", "submitted_at": at(0)}, {"record_id": "?", "submitted_at": at(0)}]
     take_in(home, "north", news, folder)
     score(home)
@@ -506,17 +496,16 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize(("step", "moment"), [*((step, "before") for step in STEPS), (STEPS[-1], "after")])
-def test_a_killed_publisher_leaves_the_old_or_the_new(changed: Path, tmp_path: Path, step: str, moment: str) -> None:
+def test_a_killed_publisher_leaves_the_old_or_the_new(
+    commands: Commands, changed: Path, tmp_path: Path, step: str, moment: str
+) -> None:
     home = Home(Path(shutil.copytree(changed, tmp_path / "copy")))
     old = current_snapshot(home).id
-    killed = subprocess.run(
-        [sys.executable, "-c", KILLED, str(home.root), step, moment],
-        cwd=ROOT,
-        capture_output=True,
-        timeout=60,
-        check=False,
+    module, _, name = step.partition(".")
+    killed = commands.call(
+        "tests.test_snapshots:publish_once", home=home.root, step=f"warehouse.{module}:{name}:{moment}"
     )
-    assert killed.returncode == -9, killed.stderr.decode()
+    assert killed.code == KILLED, killed.err
     swapped = STEPS.index(step) > STEPS.index("snapshots._swap_pointer")
     assert (current_snapshot(home).id != old) == swapped
     seen = rows(home, "SELECT (SELECT count(*) FROM referrals), (SELECT count(*) FROM unread_forms)")
@@ -533,10 +522,9 @@ def test_a_killed_publisher_leaves_the_old_or_the_new(changed: Path, tmp_path: P
         assert connection.execute("SELECT count(*) FROM quarantine").fetchone() == (1,)
 
 
-def test_a_damaged_file_is_written_again_and_not_linked(home: Home, tmp_path: Path) -> None:
-    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
-    first = published(home)
+def test_a_damaged_file_is_written_again_and_not_linked(shown: Home) -> None:
+    first = current_snapshot(shown)
     os.truncate(first.path / "north.parquet", 3)
-    second = published(home)
-    assert second.linked == 0
+    second = published(shown)
+    assert second.linked == 1  # the other clinic
     assert pq.read_table(second.path / "north.parquet").num_rows == 1

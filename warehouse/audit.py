@@ -36,6 +36,8 @@ Event = Literal[
     "restore",
 ]
 BEGINNING = "0" * 64  # stands for the entry before the first
+# After these a published table may lack something. A change of model is asked for by itself (warehouse.model_history).
+_NEWS: tuple[Event, ...] = ("arrival", "refused", "replay", "dismissal", "withdrawal", "restore")
 _COLUMNS = (
     "entry_number, happened_at, event, subject, by_name, second_name, reason, versions, counts, previous_hash, "
     "entry_hash"
@@ -126,13 +128,30 @@ def head(connection: duckdb.DuckDBPyConnection) -> Head:
     return Head(*row) if row else Head(0, BEGINNING)
 
 
-def entries(connection: duckdb.DuckDBPyConnection) -> Iterator[Entry]:
-    """Every entry, oldest first."""
-    found = connection.execute(f"SELECT {_COLUMNS} FROM audit ORDER BY entry_number")
+def news_since(connection: duckdb.DuckDBPyConnection, held: int) -> list[str]:
+    """Which events after entry ``held`` changed what a table would show, without repetition, in order of the alphabet.
+
+    Numbers are compared and not times: a clock may go back.
+    """
+    rows = connection.execute(
+        "SELECT DISTINCT event FROM audit WHERE entry_number > $held AND list_contains($news, event) ORDER BY event",
+        {"held": held, "news": list(_NEWS)},
+    ).fetchall()
+    return [event for (event,) in rows]
+
+
+def entries(connection: duckdb.DuckDBPyConnection, after: int = 0) -> Iterator[Entry]:
+    """Every entry with a number above ``after``, oldest first."""
+    found = connection.execute(f"SELECT {_COLUMNS} FROM audit WHERE entry_number > ? ORDER BY entry_number", [after])
     names = [name for name, *_ in found.description or []]
     while rows := found.fetchmany(1000):
         for row in rows:
             yield Entry(**dict(zip(names, row, strict=True)))
+
+
+def last_entries(connection: duckdb.DuckDBPyConnection, number: int | None) -> list[Entry]:
+    """The last ``number`` entries, or all, oldest first."""
+    return list(entries(connection, after=0 if number is None else max(0, head(connection).entries - number)))
 
 
 def first_broken(connection: duckdb.DuckDBPyConnection, anchors: Mapping[int, str]) -> int | None:

@@ -5,28 +5,20 @@ Belongs here: reading state and saying what is wrong. Changes nothing.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.mapping.mapping_file import MappingRefused, load_mapping
 from warehouse.answer_rates import RECORDS_WITHOUT_ONE, never_stated
+from warehouse.finding import Finding
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
+from warehouse.published_checkup import check_audit, check_published
 from warehouse.reading_plan import mapping_files
-from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
+from warehouse.snapshot_files import sha256_of
 from warehouse.store import WarehouseRefused, opened
 
 OTHERS_MAY = 0o077
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One thing looked at: ``state`` is ok, note (nothing to do at once) or wrong."""
-
-    state: str
-    sentence: str
 
 
 def check_home(home: Home) -> Iterator[Finding]:
@@ -48,7 +40,7 @@ def check_home(home: Home) -> Iterator[Finding]:
             yield from _warehouse(home)
     except WarehouseBusy as busy:
         yield Finding("note", str(busy))
-    yield _snapshot(home)
+    yield from check_published(home)
 
 
 def _folder(home: Home) -> Finding:
@@ -77,7 +69,8 @@ def _warehouse(home: Home) -> Iterator[Finding]:
         with opened(home, "check the warehouse") as connection:
             archived = connection.execute(
                 "SELECT sha256, batch_id FROM intake_file "
-                "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed) ORDER BY batch_id"
+                "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed "
+                "UNION SELECT batch_id FROM purged_file) ORDER BY batch_id"
             ).fetchall()
             unbalanced = connection.execute(
                 "SELECT batch_id FROM intake_ledger WHERE received <> accepted + quarantined + duplicate + superseded"
@@ -85,10 +78,12 @@ def _warehouse(home: Home) -> Iterator[Finding]:
             waiting = connection.execute(
                 "SELECT count(*) FROM intake_file ANTI JOIN intake_ledger USING (batch_id)"
             ).fetchall()[0][0]
+            audited = check_audit(home, connection)
     except WarehouseRefused as refused:
         yield Finding("wrong", str(refused))
         return
     yield Finding("ok", f"the warehouse opens and holds {len(archived)} files")
+    yield audited
     damaged = [batch_id for sha256, batch_id in archived if not _is_whole(home.archive / sha256, sha256)]
     if damaged:
         yield Finding("wrong", f"archived bytes are missing or changed: {', '.join(damaged)}")
@@ -109,17 +104,4 @@ def _warehouse(home: Home) -> Iterator[Finding]:
 
 
 def _is_whole(file: Path, sha256: str) -> bool:
-    if not file.is_file():
-        return False
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest() == sha256
-
-
-def _snapshot(home: Home) -> Finding:
-    try:
-        snapshot = current_snapshot(home)
-    except SnapshotMissing as missing:
-        return Finding("note", str(missing))
-    if snapshot.stale:
-        return Finding("note", f"snapshot {snapshot.id} is stale: hiptriage run publishes a new one")
-    return Finding("ok", f"snapshot {snapshot.id} is current")
+    return file.is_file() and sha256_of(file) == sha256

@@ -13,6 +13,7 @@ import duckdb
 
 from schemas.contract import contract_version
 from schemas.problems import refusal_sentence
+from warehouse import audit
 from warehouse.home import Home
 from warehouse.store import opened
 
@@ -24,7 +25,8 @@ class Reconciled:
     ``contents``: intake, outcome or decision. ``read_as``: how its columns became those of the form (form, redcap,
     fhir, or name and version of a mapping). ``set_aside``: rows that are no records of ours (another REDCap
     instrument). ``noted``: accepted records that a check of the mapping noted. ``withdrawn``: quarantined
-    records that were withdrawn before and are not taken in again.
+    records that were withdrawn before and are not taken in again. ``refusal_place``: kind and place of an error of the
+    program that refused the file.
     """
 
     batch_id: str
@@ -42,6 +44,7 @@ class Reconciled:
     set_aside: int = 0
     noted: int = 0
     withdrawn: int = 0
+    refusal_place: str | None = None
 
     @property
     def balanced(self) -> bool:
@@ -51,7 +54,10 @@ class Reconciled:
     @property
     def refused_because(self) -> str | None:
         """The plain sentence of a file that was refused whole."""
-        return refusal_sentence(self.refusal, self.refusal_columns) if self.refusal else None
+        if not self.refusal:
+            return None
+        place = f" ({self.refusal_place})" if self.refusal_place else ""
+        return refusal_sentence(self.refusal, self.refusal_columns) + place
 
     @property
     def counts(self) -> dict[str, int]:
@@ -60,6 +66,7 @@ class Reconciled:
 
 
 _COLUMNS = [field.name for field in fields(Reconciled)]
+_ENTERED: dict[str, audit.Event] = {"arrival": "arrival", "refused": "refused", "replay": "replay"}
 
 
 def state(counts: Reconciled) -> str:
@@ -118,10 +125,22 @@ def reconciled(connection: duckdb.DuckDBPyConnection, batch_id: str) -> Reconcil
 
 
 def write(connection: duckdb.DuckDBPyConnection, counts: Reconciled, event: str) -> None:
-    """Enter the counts of a batch; ``event`` is arrival or refused, or later replay or withdrawal."""
+    """Enter the counts of a batch; ``event`` is arrival or refused, or later replay, dismissal or withdrawal.
+
+    What files bring is entered in the audit too; a dismissal and a withdrawal enter there by who did them.
+    """
     values = asdict(counts) | {"refusal_columns": list(counts.refusal_columns)}
     values |= {"event": event, "happened_at": datetime.now(UTC), "contract_version": contract_version()}
     connection.execute(
         f"INSERT INTO intake_ledger ({', '.join(values)}) VALUES ({', '.join('?' for _ in values)})",
         list(values.values()),
     )
+    if event in _ENTERED:
+        audit.enter(
+            connection,
+            _ENTERED[event],
+            subject=counts.batch_id,
+            reason=counts.refusal or "",
+            versions={"contract": contract_version(), "contents": counts.contents, "read_as": counts.read_as},
+            counts=counts.counts,
+        )

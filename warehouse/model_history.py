@@ -16,6 +16,7 @@ from typing import Literal
 
 import duckdb
 
+from warehouse import audit
 from warehouse.home import Home
 from warehouse.model_pointer import InForce
 from warehouse.store import opened
@@ -68,6 +69,15 @@ def enter(home: Home, change: Change) -> None:
                 change.snapshot_before,
                 change.gates,
             ],
+        )
+        audit.enter(
+            connection,
+            change.kind,
+            subject=change.after.version,
+            by=change.by,
+            second=change.second,
+            reason=change.reason,
+            versions={"before": str(change.before), "after": str(change.after)},
         )
 
 

@@ -27,6 +27,7 @@ from warehouse.store import WarehouseRefused, opened
 
 MEMORY = "1200MB"
 PURPOSE = "publish a snapshot"
+_SCORED_BY = "model_version, catalogue_version, rules_version, contract_version, scored_at"
 # What the content of a clinic's files depends on beside its data.
 _WRITTEN_BY = ("fingerprints.sql", "published.sql", "worklist.sql", "publication.py", "clinic_files.py")
 
@@ -57,6 +58,7 @@ class Publication:
     ``evidence_basis``: ``literature`` or ``literature+outcomes(n)``. ``training``: one sentence on what trained the
     model. ``banner``: a sentence to show above everything (model suspended or refused), else None. ``safety_net``: by
     tier, what a record says that its history lifts to that tier; ``publish`` refuses where it is needed and missing.
+    ``emergency_rules``: ids of the rules that every row has to have a result of.
     """
 
     code_version: str
@@ -69,6 +71,7 @@ class Publication:
     banner: str | None = None
     conditions: tuple[PublishedCondition, ...] = ()
     safety_net: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    emergency_rules: tuple[str, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -126,9 +129,17 @@ def clinic_contents(
     }
 
 
-def assemble(cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings: Settings, about: Publication) -> None:
+def assemble(
+    cursor: duckdb.DuckDBPyConnection,
+    clinics: Sequence[str],
+    settings: Settings,
+    about: Publication,
+    *,
+    with_kept: bool = False,
+) -> None:
     """Make the views ``published_*`` for the given clinics; ``clinic_contents`` has to run first, same cursor.
 
+    ``with_kept``: the records of the table ``kept_score`` are shown by that score (``warehouse.tier_gate``).
     Raises WarehouseRefused if the current version of a record has no score: a table that leaves somebody out is not
     published.
     """
@@ -152,6 +163,11 @@ def assemble(cursor: duckdb.DuckDBPyConnection, clinics: Sequence[str], settings
         "tier_safety_net (tier VARCHAR, safety_net VARCHAR[])",
         [(tier, list(sentences)) for tier, sentences in about.safety_net.items() if sentences],
     )
+    if not with_kept:
+        cursor.execute(
+            f"CREATE OR REPLACE TEMP TABLE kept_score AS SELECT clinic_id, record_id, intake_hash, {_SCORED_BY} "
+            "FROM referral_score LIMIT 0"
+        )
     cursor.execute("CREATE OR REPLACE TEMP VIEW changed_clinic AS SELECT clinic_id FROM clinic_setting")
     cursor.execute(_sql("published.sql"))
     unscored = cursor.execute(

@@ -1,9 +1,10 @@
 -- The tables of a snapshot, assembled from the warehouse for the clinics in changed_clinic.
 -- Read by warehouse/publication.py, which first fills the temporary tables tier_order, tier_safety_net, clinic_setting,
--- in_force, unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history
+-- in_force, kept_score, unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history
 -- and published_lineage, each with a clinic_id.
 
--- One score a version of a record: by the versions in force where there is one, else the newest.
+-- One score a version of a record: the one that the publish gate keeps, else by the versions in force where there is
+-- one, else the newest.
 CREATE OR REPLACE TEMP TABLE version_score AS
 SELECT s.rowid AS score_row, s.clinic_id, s.record_id, s.submitted_at, s.intake_hash, t.rank,
        coalesce(s.clock_hours, t.see_by_hours) AS clock_hours
@@ -12,9 +13,14 @@ SEMI JOIN changed_clinic USING (clinic_id)
 SEMI JOIN intake_shown USING (clinic_id, record_id, intake_hash)
 JOIN tier_order t ON t.id = s.tier
 CROSS JOIN in_force f
+LEFT JOIN kept_score k
+       ON k.clinic_id = s.clinic_id AND k.record_id = s.record_id AND k.intake_hash = s.intake_hash
+      AND k.model_version = s.model_version AND k.catalogue_version = s.catalogue_version
+      AND k.rules_version = s.rules_version AND k.contract_version = s.contract_version AND k.scored_at = s.scored_at
 QUALIFY row_number() OVER (
     PARTITION BY s.clinic_id, s.record_id, s.intake_hash
-    ORDER BY (s.model_version = f.model_version AND s.catalogue_version = f.catalogue_version
+    ORDER BY (k.record_id IS NOT NULL) DESC,
+             (s.model_version = f.model_version AND s.catalogue_version = f.catalogue_version
               AND s.rules_version = f.rules_version AND s.contract_version = f.contract_version) DESC,
              s.scored_at DESC, s.rowid DESC
 ) = 1;
@@ -329,9 +335,12 @@ SELECT k.clinic_id, k.record_id, k.score_row, r.patient_key, r.episode_started_a
        least(k.see_by, d.see_by) AS see_by, l.review_reason,
        coalesce(d.status, 'open') AS status, d.decided_tier, d.decided_by, d.decided_at, d.decision_reason,
        coalesce(d.standing_tier, k.tier) AS effective_tier, coalesce(d.is_raised, false) AS is_raised, d.note,
-       coalesce(f.flags, []) AS earlier_red_flags, coalesce(e.records, []) AS earlier_records
+       coalesce(f.flags, []) AS earlier_red_flags, coalesce(e.records, []) AS earlier_records,
+       if(s.record_id IS NULL, NULL, 'the program, rules and model of now find it less urgent: it keeps its earlier '
+          'tier until somebody lets the lower one pass') AS kept_note
 FROM record_clock k
 JOIN record_history r USING (clinic_id, record_id)
+LEFT JOIN kept_score s USING (clinic_id, record_id)
 LEFT JOIN linked_record l USING (clinic_id, record_id)
 LEFT JOIN earlier_flag f USING (clinic_id, record_id)
 LEFT JOIN earlier_record e USING (clinic_id, record_id)
@@ -359,8 +368,8 @@ SELECT
     s.red_flags, s.rule_status, a.earlier_red_flags,
     s.questions_to_ask, s.differential, s.prediction_set, s.contributing_factors, s.reasons,
     s.until_seen, s.self_care, coalesce(n.safety_net, s.safety_net) AS safety_net,
-    coalesce(s.needs_review, false) OR a.review_reason IS NOT NULL OR a.note IS NOT NULL AS needs_review,
-    nullif(concat_ws('; ', a.note, nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
+    coalesce(s.needs_review, false) OR coalesce(a.review_reason, a.note, a.kept_note) IS NOT NULL AS needs_review,
+    nullif(concat_ws('; ', a.note, a.kept_note, nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
     a.status, a.decided_tier, a.decided_by, a.decided_at, a.decision_reason, a.effective_tier,
     a.earlier_records,
     s.has_notes, s.evidence_basis, s.model_version, s.catalogue_version, s.rules_version, s.contract_version,

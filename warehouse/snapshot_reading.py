@@ -23,10 +23,14 @@ from typing import Any
 import duckdb
 
 from schemas.tiers import tiers
+from warehouse.damage import is_damage
 from warehouse.home import Home
+from warehouse.snapshot_files import is_whole
 
 FORMAT = 1
 POINTER = "current"
+CLOCKS_DIFFER = timedelta(minutes=5)  # clocks of two machines, or of one that was set
+DAMAGED = "the current snapshot is damaged and cannot be read: hiptriage run publishes a new one"
 UNASSIGNED = "_unassigned"  # forms that could not be read and name no clinic; no clinic id may start with this sign
 TABLES = (
     "referrals",
@@ -107,6 +111,10 @@ class Snapshot:
         ]
         return sum(unread for unread, _ in counts), sum(emergency for _, emergency in counts)
 
+    def kept(self, clinic: str | None = None) -> int:
+        """How many referrals keep an earlier, more urgent tier because nobody let the lower one pass."""
+        return sum(of.get("kept", 0) for name, of in self.manifest["clinics"].items() if clinic in (None, name))
+
     def data_kinds(self, clinic: str | None = None) -> tuple[str, ...]:
         """Which kinds of records it holds (live, sample, published_case), of one clinic or of all."""
         named = [of["data_kinds"] for name, of in self.manifest["clinics"].items() if clinic in (None, name)]
@@ -132,8 +140,9 @@ def current_snapshot(home: Home, *, now: datetime | None = None) -> Snapshot:
     manifest = read_manifest(home.snapshots / named)
     published_at = datetime.fromisoformat(manifest["published_at"])
     limit = timedelta(hours=home.settings().stale_hours)
-    stale = (now or datetime.now(UTC)) - published_at > limit
-    return Snapshot(named, home.snapshots / named, published_at, stale, manifest)
+    age = (now or datetime.now(UTC)) - published_at
+    # One from the future was published before the clock went back: nobody knows how old it is.
+    return Snapshot(named, home.snapshots / named, published_at, not -CLOCKS_DIFFER < age <= limit, manifest)
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -141,8 +150,10 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     try:
         manifest: dict[str, Any] = json.loads((folder / "manifest.json").read_text("utf-8"))
     except (OSError, ValueError):
-        raise SnapshotMissing("the current snapshot cannot be read: publish again with hiptriage run") from None
-    if manifest.get("format") != FORMAT:
+        raise SnapshotMissing(DAMAGED) from None
+    if not isinstance(manifest, dict) or not manifest.keys() >= {"format", "published_at", "clinics", "group"}:
+        raise SnapshotMissing(DAMAGED)
+    if manifest["format"] != FORMAT:
         raise SnapshotMissing("the current snapshot was written by another version of hiptriage: update the program")
     return manifest
 
@@ -155,16 +166,23 @@ def worklist_view() -> str:
 
 
 @contextmanager
-def connect(snapshot: Snapshot, clinic: str | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
+def connect(
+    snapshot: Snapshot, clinic: str | None = None, *, every_byte: bool = False
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """A connection over one clinic's tables, or over all clinics' as one; it reads the snapshot and nothing else.
 
     Views: those of TABLES, and worklist. No file outside the attached ones can be read or written, nothing can be
-    installed or set, and answers that do not fit into memory fail instead of lying on the disk. Raises ClinicUnknown.
+    installed or set, and answers that do not fit into memory fail instead of lying on the disk. ``every_byte``: files
+    are compared with their hashes first, for whoever passes rows on while they are read. Raises ClinicUnknown, and
+    SnapshotMissing where a file is damaged, also while it is read.
     """
     if clinic is not None and clinic not in snapshot.files:
         known = ", ".join(snapshot.clinics) or "none"
         raise ClinicUnknown(f"this installation has no such clinic; it has: {known}")
     chosen = {name: file for name, file in snapshot.files.items() if clinic in (None, name)}
+    for name, file in chosen.items():
+        if not _is_whole(snapshot, name, file, every_byte):
+            raise SnapshotMissing(DAMAGED)
     connection = duckdb.connect(":memory:", config=_LIMITS)
     try:
         connection.execute("SET TimeZone = 'UTC'")
@@ -185,8 +203,19 @@ def connect(snapshot: Snapshot, clinic: str | None = None) -> Iterator[duckdb.Du
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
         yield connection
+    except duckdb.Error as error:
+        if not is_damage(error):
+            raise
+        raise SnapshotMissing(DAMAGED) from None
     finally:
         connection.close()
+
+
+def _is_whole(snapshot: Snapshot, clinic: str, file: Path, every_byte: bool) -> bool:
+    facts = snapshot.manifest["clinics"][clinic]["files"][file.name]
+    if every_byte:
+        return is_whole(file, facts)
+    return file.is_file() and file.stat().st_size == facts["bytes"]
 
 
 @contextmanager
@@ -205,6 +234,8 @@ def answering() -> Iterator[None]:
     except duckdb.OutOfMemoryException:
         refused = "the statement needs more memory than a reader gets: ask for less at once"
     except duckdb.Error as wrong:
+        if is_damage(wrong):
+            raise SnapshotMissing(DAMAGED) from None
         refused = f"the statement cannot be run ({type(wrong).__name__})"
     else:
         return

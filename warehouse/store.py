@@ -10,7 +10,7 @@ error and the purpose, never the message.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import resources
 
 import duckdb
@@ -18,12 +18,18 @@ import pyarrow as pa
 
 from schemas.records import answer_schema, record_schema
 from schemas.referral import scored_schema
+from warehouse.damage import is_damage, wants_room
 from warehouse.home import Home
 from warehouse.lock import holding
+from warehouse.snapshot_reading import POINTER
 
 # 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals; 3 no audit.
 WAREHOUSE_VERSION = 4
 MEMORY = "800MB"
+RESTORING = "restoring"  # lies in a home while a backup is put back (warehouse.restoring)
+_RESTORE = "put a backup in its place with hiptriage restore; nothing was changed, and the last table stays readable"
+DAMAGED = f"the warehouse file is damaged: {_RESTORE}"
+GONE = f"the warehouse file is gone, and a table was published from it: {_RESTORE}"
 
 
 class WarehouseRefused(Exception):
@@ -32,6 +38,16 @@ class WarehouseRefused(Exception):
 
 class WarehouseFailed(WarehouseRefused):
     """DuckDB could not do a step, for want of memory or for a reason of its own; nothing of the step was kept."""
+
+
+class NoRoom(WarehouseRefused):
+    """The disk has no room left for a step; nothing of the step was kept."""
+
+    def __init__(self, purpose: str) -> None:
+        super().__init__(
+            f"the disk has no room left to {purpose}: make room and start again, what waits is then taken up; "
+            "nothing is lost and nothing half-done was kept"
+        )
 
 
 def sql_type(arrow: pa.DataType) -> str:
@@ -68,21 +84,28 @@ def execute_over(
 
 
 @contextmanager
-def opened(home: Home, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
+def opened(home: Home, purpose: str, *, wait: float | None = None) -> Iterator[duckdb.DuckDBPyConnection]:
     """The warehouse, locked and inside one transaction: committed at the end, rolled back on any error.
 
-    Raises WarehouseBusy (lock), WarehouseRefused (unusable or newer file), WarehouseFailed (an error of DuckDB, without
-    its text).
+    ``wait``: seconds to wait for the lock, by default as the settings say; 0 only tries. Raises WarehouseBusy (lock),
+    WarehouseRefused (unusable or newer file), NoRoom (disk full), WarehouseFailed (another error of DuckDB, without its
+    text).
     """
-    with holding(home, purpose):
-        error = ""
+    with holding(home, purpose, wait=wait):
+        if (home.root / RESTORING).exists():
+            raise WarehouseRefused("a restore was broken off: do it again with hiptriage restore FOLDER --replace")
+        error, full = "", False
         try:
             with _connected(home) as connection, _transaction(connection):
                 _ensure_tables(connection)
                 yield connection
         except duckdb.Error as raised:
-            error = type(raised).__name__
+            error, full = DAMAGED if is_damage(raised) else type(raised).__name__, wants_room(raised)
         # Not chained: DuckDB's own text quotes values.
+        if error == DAMAGED:
+            raise WarehouseRefused(DAMAGED) from None
+        if full:
+            raise NoRoom(purpose)
         if error:
             raise WarehouseFailed(
                 f"the warehouse refused to {purpose} ({error}); nothing of this step was kept"
@@ -90,7 +113,21 @@ def opened(home: Home, purpose: str) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 @contextmanager
+def kept_open(home: Home, purpose: str) -> Iterator[None]:
+    """The warehouse locked, and its file kept open through many transactions of ``opened`` inside.
+
+    Opening and closing the file costs as much as loading a small batch. Raises what ``opened`` raises.
+    """
+    with holding(home, purpose):
+        with opened(home, purpose):
+            pass  # whatever is wrong with the file is said here
+        with _connected(home):
+            yield
+
+
+@contextmanager
 def _connected(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    _check_there(home)
     connection = duckdb.connect(home.warehouse)
     try:
         home.warehouse.chmod(0o600)
@@ -103,13 +140,24 @@ def _connected(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         connection.close()
 
 
+def _check_there(home: Home) -> None:
+    """Raises WarehouseRefused where a home that has published has no warehouse: an empty one would empty the table."""
+    empty = home.warehouse.exists() and home.warehouse.stat().st_size == 0
+    if (empty or not home.warehouse.exists()) and (home.snapshots / POINTER).exists():
+        raise WarehouseRefused(GONE)
+    if empty:
+        home.warehouse.unlink()  # left by a process that died while it made the first one; it holds nothing
+
+
 @contextmanager
 def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
     connection.begin()
     try:
         yield
     except BaseException:
-        connection.rollback()
+        # DuckDB rolls back by itself where it cannot go on; what went wrong first is what has to be told.
+        with suppress(duckdb.Error):
+            connection.rollback()
         raise
     connection.commit()
 

@@ -36,6 +36,7 @@ ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS read_as VARCHAR DEFAULT 'form
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS set_aside BIGINT DEFAULT 0;
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS noted BIGINT DEFAULT 0;
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS withdrawn BIGINT DEFAULT 0;
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS refusal_place VARCHAR;  -- kind and place of an error of the program
 
 -- Every mapping file that a batch was read with, as it was then.
 CREATE TABLE IF NOT EXISTS intake_mapping (
@@ -235,4 +236,54 @@ CREATE TABLE IF NOT EXISTS audit (
     counts VARCHAR NOT NULL,              -- JSON
     previous_hash VARCHAR NOT NULL,
     entry_hash VARCHAR NOT NULL
+);
+
+-- retention
+-- Batches whose archived bytes were removed because they were older than the settings keep (warehouse/retention.py).
+CREATE TABLE IF NOT EXISTS purged_file (
+    batch_id VARCHAR PRIMARY KEY,
+    purged_at TIMESTAMPTZ NOT NULL
+);
+
+-- shadow
+-- Which model or knowledge scores beside what is in force, append-only (warehouse/shadow.py). Nothing of these tables is
+-- published.
+CREATE TABLE IF NOT EXISTS shadow_run (
+    run_number INTEGER PRIMARY KEY,
+    started_at TIMESTAMPTZ NOT NULL,
+    by_name VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    model_version VARCHAR                 -- none where the model in force is kept
+);
+
+-- The files of knowledge that a run has in place of the release's own, as they were then.
+CREATE TABLE IF NOT EXISTS shadow_file (
+    run_number INTEGER NOT NULL,
+    path VARCHAR NOT NULL,                -- below models/knowledge
+    content BLOB NOT NULL
+);
+
+CREATE TABLE IF NOT EXISTS shadow_run_ended (
+    run_number INTEGER PRIMARY KEY,
+    ended_at TIMESTAMPTZ NOT NULL,
+    by_name VARCHAR NOT NULL,
+    reason VARCHAR NOT NULL,
+    records BIGINT NOT NULL               -- that it had scored
+);
+
+-- Scores of the run that has not ended; they go when it ends.
+CREATE TABLE IF NOT EXISTS shadow_score (
+    clinic_id VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    submitted_at TIMESTAMPTZ NOT NULL,
+    intake_hash VARCHAR NOT NULL,
+    scored_at TIMESTAMPTZ NOT NULL,
+    tier VARCHAR NOT NULL,
+    clock_hours DOUBLE,
+    priority_score DOUBLE,
+    needs_review BOOLEAN NOT NULL,
+    model_version VARCHAR NOT NULL,
+    catalogue_version VARCHAR NOT NULL,
+    rules_version VARCHAR NOT NULL,
+    contract_version VARCHAR NOT NULL
 );

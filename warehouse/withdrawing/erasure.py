@@ -24,6 +24,7 @@ from warehouse.home import Home
 from warehouse.landing import files_in
 from warehouse.lock import holding
 from warehouse.snapshot_reading import UNASSIGNED, Snapshot, SnapshotMissing, current_snapshot, read_manifest
+from warehouse.snapshot_retention import held_up_to
 from warehouse.store import opened
 from warehouse.withdrawing.rebuilding import HALF, rebuild, sync
 from warehouse.withdrawing.rewriting import Rewritten, without_records
@@ -68,9 +69,11 @@ def end(home: Home) -> None:
             return
         with opened(home, "look for a withdrawal to end") as connection:
             waiting = connection.execute(
-                f"SELECT withdrawal_number, shown_under FROM withdrawal WHERE happened_at < $published "
-                f"AND withdrawal_number IN ({_UNDONE})",
-                {"published": current.published_at, "how": ["restrict", "erase"], "step": "ended"},
+                # One from before there was an audit is older than any snapshot that names an entry of it.
+                "SELECT withdrawal_number, shown_under FROM withdrawal LEFT JOIN audit "
+                "ON event = 'withdrawal' AND subject = withdrawal_number::VARCHAR "
+                f"WHERE coalesce(entry_number, 0) <= $held AND withdrawal_number IN ({_UNDONE})",
+                {"held": held_up_to(current.manifest), "how": ["restrict", "erase"], "step": "ended"},
             ).fetchall()
         if not waiting:
             return

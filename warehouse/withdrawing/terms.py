@@ -8,6 +8,7 @@ from typing import Literal, get_args
 How = Literal["restrict", "erase", "lift"]
 Reason = Literal["patient_request", "wrong_person", "wrong_clinic", "test_record", "other"]
 REASONS: tuple[Reason, ...] = get_args(Reason)
+LONGEST_NAME = 200
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 import duckdb
 import polars as pl
 
-from warehouse import ledger
+from warehouse import audit, ledger
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.store import WarehouseRefused
@@ -211,6 +211,14 @@ def _enter(
             found.arrivals.height,
             files,
         ],
+    )
+    audit.enter(
+        connection,
+        "withdrawal",
+        subject=str(number),
+        by=agreed.by,
+        reason=f"{how}: {agreed.reason}",
+        counts={"records": len(found.record_ids), "arrivals": found.arrivals.height, "files": files},
     )
     return int(number)
 

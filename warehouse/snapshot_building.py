@@ -1,0 +1,146 @@
+"""Building a snapshot's files in a half-made folder, as far as the publish gate lets them.
+
+Belongs here: which clinics are only linked, the order of assembling, gate and writing, what the manifest says. Does not
+belong here: making the folder the current one (``warehouse.snapshots``), the tables (``warehouse.publication``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse import clinic_files, model_history, publication, publish_gate, scores, tier_gate
+from warehouse.home import Home
+from warehouse.publication import ClinicContent, Publication
+from warehouse.publish_gate import Finding, Override
+from warehouse.scores import Versions
+from warehouse.snapshot_files import facts_of, is_whole, link_or_copy, settle
+from warehouse.snapshot_reading import FORMAT, UNASSIGNED, SnapshotMissing, current_snapshot
+from warehouse.store import WarehouseRefused
+from warehouse.tier_gate import PublishLimits
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """A snapshot's files in their half-made folder: its manifest so far, the gate's findings, referrals by tier."""
+
+    manifest: dict[str, Any]
+    gate: list[Finding]
+    tiers: dict[str, int]
+
+
+def build(home: Home, half: Path, about: Publication, limits: PublishLimits, override: Override | None) -> Built:
+    """All files of the snapshot but its manifest, in the half-made folder, as far as the publish gate lets them."""
+    settings = home.settings()
+    previous = _previous(home)
+    with publication.assembling(home, half / "spill") as cursor:
+        change = model_history.waiting_change(cursor)
+        agreed = bool(override or change)
+        contents = publication.clinic_contents(cursor, settings, about)
+        entries = {clinic: _link(clinic, content, previous, half, agreed) for clinic, content in contents.items()}
+        changed = [clinic for clinic, entry in entries.items() if entry is None]
+        publication.assemble(cursor, changed, settings, about)
+        before = _parquet_before(home, previous, changed)
+        lowered = tier_gate.compare(cursor, before)
+        kept: dict[str, int] = {}
+        if lowered.beyond(limits) and not agreed:
+            kept = tier_gate.keep(cursor)
+            publication.assemble(cursor, changed, settings, about, with_kept=True)
+            tier_gate.check_kept(tier_gate.compare(cursor, before))
+        publication.check_safety_nets(cursor)
+        for clinic in changed:
+            entries[clinic] = _write(cursor, clinic, contents[clinic], half, about) | {"kept": kept.get(clinic, 0)}
+        named = [half / f"{clinic}.parquet" for clinic in entries if clinic != UNASSIGNED]
+        group = clinic_files.write_group(half, named)
+        _settle(group)
+        manifest = {
+            "format": FORMAT,
+            "previous": previous["snapshot_id"] if previous else None,
+            "versions": about.versions,
+            "evidence_basis": about.evidence_basis,
+            "training": about.training,
+            "banner": about.banner,
+            "clinics": entries,
+            "group": {group.name: facts_of(group)},
+            "scores": scores.count(cursor, _scored_by(about)),
+        }
+        gate = publish_gate.findings_on_files(cursor, changed, group, about)
+        gate.append(tier_gate.finding(lowered, limits, kept=kept_rows(manifest), override=override, change=change))
+    shutil.rmtree(half / "spill", ignore_errors=True)
+    return Built(manifest, gate, clinic_files.tier_counts(named))
+
+
+def kept_rows(manifest: Mapping[str, Any]) -> int:
+    """How many referrals keep an earlier, more urgent tier in the snapshot of this manifest."""
+    return sum(int(entry.get("kept", 0)) for entry in manifest["clinics"].values())
+
+
+def _scored_by(about: Publication) -> Versions:
+    return Versions(about.model_version, about.catalogue_version, about.rules_version, about.contract_version)
+
+
+def _write(
+    cursor: duckdb.DuckDBPyConnection, clinic: str, content: ClinicContent, half: Path, about: Publication
+) -> dict[str, Any]:
+    """A changed clinic's files; gives its entry in the manifest."""
+    rows = clinic_files.write_clinic(cursor, clinic, half, about)
+    files = [half / f"{clinic}.duckdb", half / f"{clinic}.parquet"]
+    unread = clinic_files.unread_counts(files[0])
+    for file in files:
+        _settle(file)
+    return {
+        "fingerprint": content.fingerprint,
+        "data_kinds": list(content.data_kinds),
+        "rows": rows,
+        **unread,
+        "files": {file.name: facts_of(file) for file in files},
+        "linked_from": None,
+    }
+
+
+def _link(
+    clinic: str, content: ClinicContent, previous: dict[str, Any] | None, half: Path, agreed: bool
+) -> dict[str, Any] | None:
+    """Link an unchanged clinic's files from the snapshot before; None if it changed or its files are not whole.
+
+    ``agreed``: tiers that were kept may be lowered now, so files that hold such a row are written anew.
+    """
+    entry: dict[str, Any] | None = previous["clinics"].get(clinic) if previous else None
+    if previous is None or entry is None or entry["fingerprint"] != content.fingerprint:
+        return None
+    source = half.parent / previous["snapshot_id"]
+    if agreed and entry.get("kept", 0):
+        return None
+    if not all(is_whole(source / name, facts) for name, facts in entry["files"].items()):
+        return None
+    for name in entry["files"]:
+        link_or_copy(source / name, half / name)
+    return entry | {"linked_from": previous["snapshot_id"]}
+
+
+def _parquet_before(home: Home, previous: dict[str, Any] | None, clinics: list[str]) -> list[Path]:
+    """The files that the table before has of these clinics, where they are whole: with them it is compared."""
+    if previous is None:
+        return []
+    folder = home.snapshots / previous["snapshot_id"]
+    entries = previous["clinics"]
+    files = [(f"{clinic}.parquet", entries[clinic]["files"]) for clinic in clinics if clinic in entries]
+    return [folder / name for name, facts in files if is_whole(folder / name, facts[name])]
+
+
+def _previous(home: Home) -> dict[str, Any] | None:
+    try:
+        return dict(current_snapshot(home).manifest)
+    except SnapshotMissing:
+        return None
+
+
+def _settle(file: Path) -> None:
+    if file.with_name(f"{file.name}.wal").exists():
+        raise WarehouseRefused("a published file was left unfinished; nothing was published")
+    settle(file)
