@@ -106,9 +106,12 @@ def plausible_schema(columns: frozenset[str]) -> pandera.DataFrameSchema:
     return pandera.DataFrameSchema(ranges | {code: pandera.Column(pl.Boolean, consistent) for code in contradictions()})
 
 
-@cache
-def stored_schema() -> pandera.DataFrameSchema:
-    """Typed answers as the warehouse gives them back: required cells filled, every answer allowed."""
+@lru_cache(maxsize=32)
+def stored_schema(columns: frozenset[str] | None = None) -> pandera.DataFrameSchema:
+    """Typed answers as the warehouse gives them back: required cells filled, every answer allowed.
+
+    ``columns``: those that hold an answer, by default all; a column of blanks breaks nothing unless it is required.
+    """
 
     def allowed(question: Question) -> list[pandera.Check]:
         if question.type == "choice":
@@ -121,14 +124,18 @@ def stored_schema() -> pandera.DataFrameSchema:
         {
             q.column: pandera.Column(POLARS_TYPE[q.type], allowed(q), nullable=q.column not in REQUIRED_COLUMNS)
             for q in form()
-            if q.column != FREE_TEXT_COLUMN
+            if q.column != FREE_TEXT_COLUMN and (columns is None or q.column in columns or q.column in REQUIRED_COLUMNS)
         }
     )
 
 
-def contract_breaks(records: pl.DataFrame) -> int:
-    """How many cells of stored records (shape ``schemas.records.record_schema``) break the contract."""
-    return failures(stored_schema(), records).height
+def contract_breaks(records: pl.DataFrame) -> pl.DataFrame:
+    """Row and column of every cell of stored records (shape ``schemas.records.record_schema``) outside the contract."""
+    answered = frozenset(
+        column for column in records.columns if column in questions() and records[column].null_count() < records.height
+    )
+    schema = stored_schema(answered)
+    return failures(schema, records.select([*schema.columns])).select("row", "column")
 
 
 def failures(schema: pandera.DataFrameSchema, frame: pl.DataFrame) -> pl.DataFrame:

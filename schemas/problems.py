@@ -34,12 +34,14 @@ class Problem:
 class FileRefused(Exception):
     """A whole file that cannot be taken in.
 
-    Holds the code and, where it helps, the names of the form's own columns; never text of the file.
+    Holds the code and, where it helps, the names of the form's own columns; never text of the file. ``place``: where
+    the program met an error of its own, as its kind and place.
     """
 
-    def __init__(self, code: str, columns: tuple[str, ...] = ()) -> None:
+    def __init__(self, code: str, columns: tuple[str, ...] = (), place: str | None = None) -> None:
         self.code = code
         self.columns = columns
+        self.place = place
         super().__init__(refusal_sentence(code, columns))
 
 

@@ -83,10 +83,10 @@ def test_every_published_case_is_accepted_without_a_warning(loaded: Loaded) -> N
     assert (counts.received, counts.accepted, counts.warned, counts.unknown_columns) == (68, 68, 0, 0)
 
 
-# What a file of our own columns in UTF-8 cannot have: of other formats, of mappings, of withdrawn records.
+# What a file of our own columns in UTF-8 cannot have: of other formats, mappings, withdrawn records; and of defects.
 ELSEWHERE = {
     "bad_bytes", "bad_json", "repeated_key", "entered_in_error", "not_mapped", "several_answers", "ambiguous_number",
-    "ambiguous_time", "source_check", "source_oddity", "withdrawn",
+    "ambiguous_time", "source_check", "source_oddity", "withdrawn", "contract_broken",
 }  # fmt: skip
 
 

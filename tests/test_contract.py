@@ -235,13 +235,14 @@ def test_every_record_is_accepted_or_refused_whatever_its_cells_hold(rows: list[
     assert set(parts.refused["row"]) == set(parts.rejections["row"])
     assert set(parts.rejections["code"]) | set(parts.warnings["code"]) <= set(problems())
     stored = parts.accepted.select(answer_schema().names)
-    assert contract_breaks(stored) == 0
+    assert contract_breaks(stored).is_empty()
 
 
 def test_a_stored_record_that_breaks_the_contract_is_found() -> None:
     stored = one(age_years="30").accepted.select(answer_schema().names)
-    assert contract_breaks(stored) == 0
-    assert contract_breaks(stored.with_columns(pl.lit(500, pl.Int32).alias("age_years"))) == 1
+    assert contract_breaks(stored).is_empty()
+    broken = contract_breaks(stored.with_columns(pl.lit(500, pl.Int32).alias("age_years")))
+    assert broken.rows() == [(0, "age_years")]
 
 
 def test_the_contract_version_is_short_and_stable() -> None:

@@ -10,9 +10,13 @@ import hashlib
 import os
 import stat
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from warehouse.faults import wants_room
+from warehouse.store import NoRoom
 
 BLOCK_BYTES = 1 << 20
 
@@ -34,10 +38,10 @@ class Archived:
 
 
 def put(source: Path, archive: Path) -> Archived:
-    """Copy ``source`` into the folder ``archive`` and give its hash; the same bytes twice are kept once.
+    """Copy ``source`` into the folder ``archive`` and give its hash; bytes that are there already are not written.
 
-    Raises StillBeingWritten if size or time of change differ before and after, NotReadable if it cannot be opened.
-    Symbolic links are not followed.
+    Raises StillBeingWritten if size or time of change differ before and after, NotReadable if it cannot be opened or
+    read, NoRoom if the disk is full. Symbolic links are not followed.
     """
     try:
         descriptor = os.open(source, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
@@ -48,30 +52,64 @@ def put(source: Path, archive: Path) -> Archived:
         os.close(descriptor)
         raise NotReadable("it is not a plain file")
     with os.fdopen(descriptor, "rb") as file:
-        sha256 = _copy(file, before, archive)
-    return Archived(sha256, before.st_size)
+        digest = hashlib.sha256()
+        for block in _blocks(file, before):
+            digest.update(block)
+        # What a landing folder holds is looked at again and again: only what is new is written.
+        if is_whole(archive / digest.hexdigest(), digest.hexdigest()):
+            _unchanged(file, before)
+            return Archived(digest.hexdigest(), before.st_size)
+        file.seek(0)
+        try:
+            return Archived(_copy(file, before, archive), before.st_size)
+        except OSError as error:
+            if wants_room(error):
+                raise NoRoom("keep a copy of a file") from None
+            raise
+
+
+def is_whole(file: Path, sha256: str) -> bool:
+    """Whether an archived file is there, can be read and still holds the bytes of its name."""
+    try:
+        with file.open("rb") as content:
+            return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+    except OSError:
+        return False
 
 
 def _copy(file: BinaryIO, before: os.stat_result, archive: Path) -> str:
     with tempfile.NamedTemporaryFile(dir=archive, prefix="incoming-", delete=False) as copy:
         kept = Path(copy.name)
         try:
-            digest, copied = hashlib.sha256(), 0
-            # Bounded by the size at the start: a file that keeps growing must not keep us reading.
-            while copied <= before.st_size and (block := file.read(BLOCK_BYTES)):
+            digest = hashlib.sha256()
+            for block in _blocks(file, before):
                 digest.update(block)
                 copy.write(block)
-                copied += len(block)
             copy.flush()
             os.fsync(copy.fileno())
-            after = os.fstat(file.fileno())
-            if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
-                raise StillBeingWritten("the file is still being written")
+            _unchanged(file, before)
             kept.chmod(0o400)
             kept.replace(archive / digest.hexdigest())
         finally:
             kept.unlink(missing_ok=True)
     return digest.hexdigest()
+
+
+def _blocks(file: BinaryIO, before: os.stat_result) -> Iterator[bytes]:
+    """The content, bounded by the size at the start: a file that keeps growing must not keep us reading."""
+    read = 0
+    try:
+        while read <= before.st_size and (block := file.read(BLOCK_BYTES)):
+            read += len(block)
+            yield block
+    except OSError:
+        raise NotReadable("the file cannot be read to its end") from None
+
+
+def _unchanged(file: BinaryIO, before: os.stat_result) -> None:
+    after = os.fstat(file.fileno())
+    if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+        raise StillBeingWritten("the file is still being written")
 
 
 def sweep(archive: Path) -> None:

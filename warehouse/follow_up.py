@@ -28,7 +28,7 @@ from warehouse.formats.block import Block, Source
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.sources import Batch
-from warehouse.store import WarehouseRefused, execute_over
+from warehouse.store import execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
 Contents = Literal["intake", "outcome", "decision"]
@@ -96,7 +96,7 @@ def load(
 ) -> Reconciled:
     """Keep every row of an outcome or decision file, inside the caller's transaction; the caller enters the counts.
 
-    Raises FileRefused (missing_column, nearly_a_column), WarehouseRefused where the counts do not add up.
+    Raises FileRefused (missing_column, nearly_a_column; counts_differ where the counts do not add up).
     """
     kind = _kind(contents)
     unknown = _check_header(source.header.columns, kind, contents, clinic_known=bool(batch.clinic))
@@ -250,5 +250,5 @@ def _counted(connection: duckdb.DuckDBPyConnection, batch_id: str, contents: str
     ).fetchall()
     counted = Reconciled(batch_id, *counts, unknown_columns, contents=contents, withdrawn=withdrawn)
     if not counted.balanced:
-        raise WarehouseRefused("the counts of a batch do not add up; nothing of it was kept")
+        raise FileRefused("counts_differ")
     return counted

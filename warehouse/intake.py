@@ -6,7 +6,11 @@ Belongs here: loading a registered source, all of it or nothing. Does not belong
 
 from __future__ import annotations
 
+import time
+from collections import deque
+from collections.abc import Iterator, Sequence
 from importlib import resources
+from pathlib import Path
 
 import duckdb
 
@@ -14,46 +18,113 @@ from schemas.contract import contract_version
 from schemas.problems import FileRefused
 from schemas.records import answer_schema
 from warehouse import follow_up, ledger
+from warehouse.archive import is_whole
+from warehouse.faults import has_room, of_one_file
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.reading_plan import note_mapping, plan_of
 from warehouse.sources import Batch, batch_of
 from warehouse.staging import stage, unstage
-from warehouse.store import WarehouseFailed, WarehouseRefused, opened
+from warehouse.store import NoRoom, WarehouseFailed, WarehouseRefused, kept_open, opened
 
+# How long many batches are loaded before others get at the warehouse, and how long they are given.
+OPEN_SECONDS, LET_IN_SECONDS = 20.0, 0.2
 _ANSWERS = ", ".join(f'"{field.name}"' for field in answer_schema())
 
 
 def load(home: Home, batch_id: str) -> Reconciled:
     """Load one registered batch in one transaction; loading it again changes nothing and gives the same counts.
 
-    A file that cannot be taken in is written to the ledger as refused, with its code; its bytes stay in the archive.
+    A file that cannot be taken in, for whatever reason of its own, is written to the ledger as refused, with its code
+    and, for an error of the program, with kind and place. Raises WarehouseBusy, NoRoom, WarehouseRefused for what is
+    wrong with the machine or the warehouse as a whole: the batch then waits as it did.
     """
     try:
         with opened(home, "load a batch") as connection:
             done = ledger.reconciled(connection, batch_id)
             if done:
                 return done
-            counts = load_records(connection, home, batch_of(connection, batch_id))
+            batch = batch_of(connection, batch_id)
+            _check_archive(connection, home)
+            with of_one_file():
+                counts = load_records(connection, home, batch)
             ledger.write(connection, counts, "arrival")
             return counts
     except FileRefused as refused:
-        counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, refused.code, refused.columns)
-    except WarehouseFailed:
-        # One file that is too much for this machine must not keep the files beside it from being read.
-        counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, "not_loaded")
+        why = refused
+    except NoRoom:
+        if not has_room(home.root):
+            raise
+        why = FileRefused("not_loaded")
+    counts = Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0, why.code, why.columns, refusal_place=why.place)
     with opened(home, "note a refused file") as connection:
         ledger.write(connection, counts, "refused")
     return counts
 
 
+def load_each(home: Home, batch_ids: Sequence[str]) -> Iterator[Reconciled]:
+    """Load batches one after the other, each in its own transaction; gives the counts of each when it is kept.
+
+    The file stays open meanwhile, and is let go from time to time for whoever waits. Raises what ``load`` raises;
+    batches before that are loaded, the others wait.
+    """
+    left = deque(batch_ids)
+    while left:
+        ends = time.monotonic() + OPEN_SECONDS
+        try:
+            with kept_open(home, "load batches"):
+                while left and time.monotonic() < ends:
+                    counts = load(home, left[0])
+                    left.popleft()
+                    yield counts
+        except (WarehouseFailed, NoRoom):
+            # What one file leaves behind, a full disk or an invalid warehouse, is gone once that is closed: whose
+            # error it is shows when the file is tried alone.
+            counts = load(home, left[0])
+            left.popleft()
+            yield counts
+        if left:
+            time.sleep(LET_IN_SECONDS)
+
+
+def archived_file(home: Home, batch: Batch) -> Path:
+    """The archived file of a batch. Raises FileRefused (archive_gone, archive_changed)."""
+    file = home.archive / batch.sha256
+    if not is_whole(file, batch.sha256):
+        raise FileRefused("archive_changed" if _can_be_read(file) else "archive_gone")
+    return file
+
+
+def _can_be_read(file: Path) -> bool:
+    try:
+        with file.open("rb"):
+            return True
+    except OSError:
+        return False
+
+
+def _check_archive(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
+    """Raises WarehouseRefused where the archive lacks everything: a folder that is not mounted is no lost file."""
+    if any(home.archive.iterdir()):
+        return
+    ((files,),) = connection.execute(
+        "SELECT count(DISTINCT sha256) FROM intake_file "
+        "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed) "
+        "AND batch_id NOT IN (SELECT batch_id FROM purged_file)"
+    ).fetchall()
+    if files > 1:
+        raise WarehouseRefused(
+            f"the archive is empty, though {files} files are in it: is its disk there? Batches wait until it is"
+        )
+
+
 def load_records(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> Reconciled:
     """Read a batch's file and keep every record of it; gives the counts, which the caller enters in the ledger.
 
-    Raises FileRefused where the file cannot be taken in, WarehouseRefused where the counts do not add up.
+    Raises FileRefused where the file cannot be taken in, also where its counts do not add up.
     """
-    with opened_source(home.archive / batch.sha256) as source:
+    with opened_source(archived_file(home, batch)) as source:
         contents = follow_up.contents_of(source.header.columns)
         if contents != "intake":
             return follow_up.load(connection, home, batch, source, contents)
@@ -136,5 +207,5 @@ def _counted(
         batch_id, *counts, unknown_columns, read_as=read_as, set_aside=set_aside, noted=noted, withdrawn=withdrawn
     )
     if not counted.balanced:
-        raise WarehouseRefused("the counts of a batch do not add up; nothing of it was kept")
+        raise FileRefused("counts_differ")
     return counted

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from schemas.problems import DismissReason, FileRefused
-from warehouse import intake, ledger
+from warehouse import audit, intake, ledger
+from warehouse.faults import of_one_file
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.reading_plan import note_mapping, plan_of
+from warehouse.retention import purged_at
 from warehouse.sources import Batch, batch_of
 from warehouse.staging import stage, unstage
 from warehouse.store import WarehouseRefused, opened
@@ -64,7 +68,8 @@ def replay(home: Home, batch_id: str) -> Replayed:
     """Try a batch's quarantined records, or its refused file, once more; all of it in one transaction.
 
     A record that can be read now gets the disposition that it would have had, with the time at which its batch
-    arrived. Raises NothingQuarantined, WarehouseRefused (also where the archived file is gone).
+    arrived. What goes wrong because of the file alone is its refusal. Raises NothingQuarantined, WarehouseBusy,
+    WarehouseRefused (also where the archived file was purged, or is gone though records of it wait).
     """
     # The refusal has to pass through the transaction: what was read of the file before it is then rolled back.
     try:
@@ -76,8 +81,11 @@ def replay(home: Home, batch_id: str) -> Replayed:
 def _replayed(home: Home, batch_id: str) -> Replayed:
     with opened(home, "replay a batch") as connection:
         batch = batch_of(connection, batch_id)
-        if not (home.archive / batch.sha256).is_file():
-            raise WarehouseRefused("the archived file of this batch is gone; ask the clinic to send it again")
+        if not (home.archive / batch.sha256).is_file() and (removed := purged_at(connection, batch_id)):
+            raise WarehouseRefused(
+                f"the archived file of this batch was purged on {removed:%Y-%m-%d}, as the settings ask for: nothing "
+                "of it waited then; ask the clinic to send it again"
+            )
         refused = connection.execute(
             "SELECT count(*) FROM intake_refused_file WHERE batch_id = ?", [batch_id]
         ).fetchone() != (0,)
@@ -100,10 +108,13 @@ def dismiss(home: Home, batch_id: str, record_number: int, *, by: str, reason: D
             [batch_id, record_number, datetime.now(UTC), by, reason],
         )
         ledger.write(connection, Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0), "dismissal")
+        # The batch alone: with the number of the record it would say who.
+        audit.enter(connection, "dismissal", subject=batch_id, by=by, reason=reason, counts={"records": 1})
 
 
 def _load_whole(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> Replayed:
-    counts = intake.load_records(connection, home, batch)
+    with of_one_file():
+        counts = intake.load_records(connection, home, batch)
     ledger.write(connection, counts, "replay")
     return Replayed(batch.batch_id, counts.received, counts.received - counts.quarantined, counts.quarantined)
 
@@ -117,7 +128,18 @@ def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> 
         raise NothingQuarantined("nothing of this batch waits in the quarantine: see hiptriage quarantine list")
     if arrival.contents != "intake":
         raise NothingQuarantined("a file of outcomes or decisions is not replayed: send the mended rows as a new file")
-    with opened_source(home.archive / batch.sha256) as source:
+    try:
+        file = intake.archived_file(home, batch)
+    except FileRefused as gone:
+        raise WarehouseRefused(str(gone)) from None  # the batch itself was never refused
+    with of_one_file():
+        return _read_again(connection, home, batch, file, waiting)
+
+
+def _read_again(
+    connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch, file: Path, waiting: pl.Series
+) -> Replayed:
+    with opened_source(file) as source:
         plan = plan_of(home, source, batch.clinic)
         set_aside = stage(connection, home, batch, source, plan, only=waiting)
     note_mapping(connection, batch.batch_id, plan.mapping)
@@ -164,5 +186,5 @@ def _counts(connection: duckdb.DuckDBPyConnection, batch: Batch, tried: int) -> 
         withdrawn=withdrawn,
     )
     if not counts.balanced:
-        raise WarehouseRefused("the counts of a replay do not add up; nothing of it was kept")
+        raise FileRefused("counts_differ")
     return counts

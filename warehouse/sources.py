@@ -13,9 +13,10 @@ from pathlib import Path
 import duckdb
 
 from schemas.problems import FileRefused
-from warehouse.archive import put
+from warehouse.archive import Archived, put
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
+from warehouse.lock import holding
 from warehouse.reading_plan import plan_of
 from warehouse.settings import DataKind
 from warehouse.store import WarehouseRefused, opened
@@ -42,14 +43,20 @@ class Batch:
 def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tuple[Batch, bool]:
     """Archive ``file`` and enter it in the warehouse; true if it is new, false if these bytes came before.
 
-    Raises StillBeingWritten, NotReadable, WarehouseBusy, ClinicNotNamed where neither the place nor the file names a
-    clinic, and WarehouseRefused where live records would meet others.
+    Raises StillBeingWritten, NotReadable, NoRoom, WarehouseBusy, ClinicNotNamed where neither the place nor the file
+    names a clinic, and WarehouseRefused where live records would meet others.
     """
-    archived = put(file, home.archive)
-    if not clinic and _names_no_clinic(home, home.archive / archived.sha256):
-        raise ClinicNotNamed(
-            "a file has no clinic_id column: name its clinic with --clinic, or put it in a folder named as the clinic"
-        )
+    with holding(home, "take in a file"):
+        archived = put(file, home.archive)
+        if not clinic and _names_no_clinic(home, home.archive / archived.sha256):
+            raise ClinicNotNamed(
+                "a file has no clinic_id column: name its clinic with --clinic, or put it in a folder named as the "
+                "clinic"
+            )
+        return _enter(home, archived, clinic, file.name, data_kind)
+
+
+def _enter(home: Home, archived: Archived, clinic: str, name: str, data_kind: DataKind) -> tuple[Batch, bool]:
     received_at = datetime.now(UTC)
     batch_id = f"{clinic or NO_CLINIC}.{received_at:%Y%m%dT%H%M%SZ}.{archived.sha256[:12]}"
     with opened(home, "take in a file") as connection:
@@ -69,7 +76,7 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
             )
         connection.execute(
             "INSERT INTO intake_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [batch_id, clinic, archived.sha256, file.name, data_kind, archived.size_bytes, received_at],
+            [batch_id, clinic, archived.sha256, name, data_kind, archived.size_bytes, received_at],
         )
     return Batch(batch_id, clinic, archived.sha256, data_kind, received_at), True
 
@@ -88,6 +95,20 @@ def pending_batches(home: Home) -> list[str]:
     """Ids of the batches that are registered and not yet in the ledger, oldest first."""
     with opened(home, "look for new batches") as connection:
         return waiting_batches(connection)
+
+
+def long_waiting(home: Home) -> int:
+    """How many registered batches have waited longer than ``waiting_minutes`` of the settings to be loaded.
+
+    One that arrived ahead of the clock counts: the clock went back, and nobody can tell how long it has waited.
+    """
+    with opened(home, "look for batches that wait") as connection:
+        ((waiting,),) = connection.execute(
+            "SELECT count(*) FROM intake_file ANTI JOIN intake_ledger USING (batch_id) "
+            "WHERE abs(epoch($now::TIMESTAMPTZ - received_at)) > $longest",
+            {"now": datetime.now(UTC), "longest": 60 * home.settings().automation.waiting_minutes},
+        ).fetchall()
+    return int(waiting)
 
 
 def waiting_batches(connection: duckdb.DuckDBPyConnection) -> list[str]:

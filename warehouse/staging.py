@@ -10,11 +10,13 @@ Privacy: patient rows pass through here; nothing of them is logged or put into a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import duckdb
 import polars as pl
 import pyarrow as pa
 
-from schemas.contract import Split, split
+from schemas.contract import Split, contract_breaks, split
 from schemas.mapping.mapped import Mapped
 from schemas.mapping.plan import Plan
 from schemas.records import answer_schema, record_schema
@@ -24,6 +26,7 @@ from warehouse.sources import Batch
 from warehouse.store import execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
+RECORDS_AT_ONCE = 50_000  # of the whole form; they are read back without filling the memory
 STAGED = ("staged", "staged_unread", "staged_problem", "staged_warning")
 _KEYS = "batch_id, record_number, clinic_id, record_id, submitted_at, intake_hash"
 _RECORD = ", ".join(f'"{field.name}"' for field in record_schema())
@@ -69,12 +72,43 @@ def stage(
         )
         _stage_split(connection, batch, parts, number.filter(kept))
         _stage_broken(connection, block, only)
-    read = "true" if only is None else "record_number IN (SELECT unnest($only))"
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {_KEYS} FROM intake_valid WHERE batch_id = $batch AND {read}",
-        {"batch": batch.batch_id} | ({} if only is None else {"only": only.to_list()}),
-    )
+    read = "batch_id = $batch" + ("" if only is None else " AND record_number IN (SELECT unnest($only))")
+    bound = {"batch": batch.batch_id} | ({} if only is None else {"only": only.to_list()})
+    _hold_back(connection, read, bound)
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE staged AS SELECT {_KEYS} FROM intake_valid WHERE {read}", bound)
     return set_aside
+
+
+def _hold_back(connection: duckdb.DuckDBPyConnection, read: str, bound: Mapping[str, object]) -> None:
+    """Read back what was stored of the file; a record that breaks the contract there is refused, before it is decided.
+
+    Nobody gets to see a record half: in the quarantine it stands among the forms that could not be read.
+    """
+    broken = breaking_records(connection, read, bound)
+    if not broken:
+        return
+    of_them = "batch_id = $batch AND record_number IN (SELECT unnest($broken))"
+    bound = {"batch": bound["batch"], "broken": broken}
+    connection.execute(
+        f"INSERT INTO staged_unread SELECT batch_id, record_number, {_ANSWERS} FROM intake_valid WHERE {of_them}", bound
+    )
+    connection.execute(f"DELETE FROM intake_valid WHERE {of_them}", bound)
+    connection.execute(
+        "INSERT INTO staged_problem SELECT unnest($broken), 'contract_broken', NULL, NULL", {"broken": broken}
+    )
+
+
+def breaking_records(connection: duckdb.DuckDBPyConnection, read: str, bound: Mapping[str, object]) -> list[int]:
+    """Numbers of stored records that break the contract, of those that the condition ``read`` on intake_valid takes."""
+    reader = connection.execute(
+        f"SELECT record_number, {_RECORD} FROM intake_valid WHERE {read}", dict(bound)
+    ).to_arrow_reader(RECORDS_AT_ONCE)
+    broken: list[int] = []
+    for part in reader:
+        records = pl.DataFrame(pl.from_arrow(part))
+        rows = contract_breaks(records)["row"].unique().sort()
+        broken += records["record_number"].gather(rows).to_list()
+    return broken
 
 
 def unstage(connection: duckdb.DuckDBPyConnection) -> None:
