@@ -44,6 +44,10 @@ class Move:
         notes = (f"literature n0={w:.1f}, outcomes n={k:.1f}" for w, k in zip(worth, n, strict=True))
         return cls(by, np.sqrt(worth / (worth + n)), tuple(notes))
 
+    def part_of_the_way(self, part: float) -> Self:
+        """``part`` (0 to 1) of the move; the range narrows by the same part, in logarithms."""
+        return replace(self, by=self.by * part, keeps=self.keeps**part)
+
 
 def moved_catalogue(catalogue: Catalogue, moves: Mapping[Key, Move], priors: Sequence[Prior]) -> Catalogue:
     """The catalogue with its figures moved, and ``priors`` in the order of ``condition_ids``.

@@ -20,6 +20,7 @@ from models.catalogue import Catalogue
 from models.cohort import Cohort, generate
 from models.gates import GateLimits, Group, Judgement
 from models.model_file import LockedModel
+from models.outcome_training import moved_by
 from models.referral import referral_rows
 from schemas.records import record_schema
 
@@ -51,6 +52,7 @@ def judged(model: LockedModel, cohort: Cohort, limits: GateLimits) -> Judgement:
         subgroups=_by_subgroup(cohort.records, loss, limits),
         calibration_slope=stated.get("model", {}).get("calibration_slope"),
         slope_records=int(stated.get("records", 0)),
+        outcomes=moved_by(model.manifest),
     )
 
 

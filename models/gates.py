@@ -52,6 +52,14 @@ class Subgroups(_Strict):
     age_from: tuple[Annotated[int, Field(ge=1, le=120)], ...]
 
 
+class Taught(_Strict):
+    """From how many confirmed outcomes on a model may differ more from the literature's records, and how much."""
+
+    least_outcomes: Annotated[int, Field(ge=1)]
+    log_loss_worse_by_at_most: Nats
+    subgroup_worse_by_at_most: Nats
+
+
 class NewlyMissed(_Strict):
     """How many records of dangerous conditions may be newly missed; ``promotion_gates.yaml`` says what each means."""
 
@@ -76,6 +84,7 @@ class GateLimits(_Strict):
     log_loss_worse_by_at_most: Nats
     calibration_slope: Slope
     subgroups: Subgroups
+    taught: Taught
     sentinels: Sentinels
 
 
@@ -91,6 +100,7 @@ class Judgement:
 
     ``log_loss`` in nats over ``records``; ``subgroups`` gives (records, log loss) for each (group, value), such as
     ("sex", "female"). ``calibration_slope`` over ``slope_records``, None where a model does not state its own.
+    ``outcomes``: how many confirmed outcomes moved its weights.
     """
 
     records: int
@@ -98,6 +108,7 @@ class Judgement:
     subgroups: Mapping[Group, tuple[int, float]]
     calibration_slope: float | None
     slope_records: int
+    outcomes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +126,24 @@ class Gate:
         return self.state != FAILED
 
 
+def _margins(candidate: Judgement, in_force: Judgement | None, limits: GateLimits) -> tuple[float, float]:
+    """How much worse the new model may be, in all and in a subgroup.
+
+    The records of the comparison are the literature's. A model that more outcomes have taught than the one in force is
+    meant to depart from them, within a bound of its own.
+    """
+    more = candidate.outcomes > (in_force.outcomes if in_force else 0)
+    if more and candidate.outcomes >= limits.taught.least_outcomes:
+        return limits.taught.log_loss_worse_by_at_most, limits.taught.subgroup_worse_by_at_most
+    return limits.log_loss_worse_by_at_most, limits.subgroups.log_loss_worse_by_at_most
+
+
 def log_loss_gate(in_force: Judgement | None, candidate: Judgement, limits: GateLimits) -> Gate:
     """The new model's log loss is not higher than the other's by more than the margin, on the same records.
 
     ``in_force`` is None where no usable model is to be replaced: there is then nothing to compare with.
     """
-    margin = limits.log_loss_worse_by_at_most
+    margin, _ = _margins(candidate, in_force, limits)
     limit = f"at most {margin:g} worse"
     if in_force is None:
         return Gate("log loss", TOO_FEW, f"{candidate.log_loss:.4f}; no usable model to compare with", limit)
@@ -147,7 +170,7 @@ def subgroup_gates(in_force: Judgement | None, candidate: Judgement, limits: Gat
 
 
 def _subgroup_gate(group: Group, in_force: Judgement | None, candidate: Judgement, limits: GateLimits) -> Gate:
-    margin, least = limits.subgroups.log_loss_worse_by_at_most, limits.subgroups.least_records
+    (_, margin), least = _margins(candidate, in_force, limits), limits.subgroups.least_records
     name, limit = f"log loss, {group[0]} {group[1]}", f"at most {margin:g} worse"
     records, loss = candidate.subgroups[group]
     if in_force is None or group not in in_force.subgroups:

@@ -69,17 +69,24 @@ _NOT_IN_A_SCORE = (
     "promotion_gates.yaml",
     "condition_groups.yaml",
     "outcome_learning.yaml",
+    "monitoring_limits.yaml",
+    "publish_limits.yaml",
 )
 
 
 @cache
 def catalogue_version() -> str:
-    """The version that scores carry for the catalogue: every file of knowledge but the rules, and the tiers.
+    """The version that scores carry for the catalogue of this release: ``knowledge_version`` of its folder."""
+    return knowledge_version(KNOWLEDGE)
+
+
+def knowledge_version(folder: Path) -> str:
+    """A digest of every file of the knowledge in ``folder`` but the rules, and of the tiers.
 
     Rules have a version of their own; what only judges or teaches models reaches no score directly.
     """
-    apart = {KNOWLEDGE / name for name in _NOT_IN_A_SCORE} | set((KNOWLEDGE / "rules").glob("*"))
-    files = [path for path in KNOWLEDGE.rglob("*.yaml") if path not in apart]
+    apart = {folder / name for name in _NOT_IN_A_SCORE} | set((folder / "rules").glob("*"))
+    files = [path for path in folder.rglob("*.yaml") if path not in apart]
     return digest_of([*files, KNOWLEDGE.parent.parent / "schemas" / "tiers.csv"])
 
 

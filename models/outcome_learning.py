@@ -28,7 +28,7 @@ from types import MappingProxyType
 
 import numpy as np
 import polars as pl
-from scipy.special import expit, logit
+from scipy.special import expit, logit, softmax
 
 from models import figures
 from models.catalogue import Catalogue, Likelihood, Prior
@@ -53,6 +53,7 @@ def learn(
     weight: Floats,
     *,
     shares: Shares | None = None,
+    part: float = 1.0,
 ) -> Catalogue:
     """The catalogue after ``records`` (n, of ``record_schema``), each with a confirmed condition and a weight above 0.
 
@@ -61,12 +62,16 @@ def learn(
     range: people with it are sent elsewhere at once and come back as outcomes less often. Without records the catalogue
     comes back as it is. ``shares``: ``answer_shares(catalogue, drawn=False)`` where it is at hand, to save time.
 
+    ``part`` (0 to 1): how much of the way every figure goes, in log-odds, and every prior, in logarithms. That is what
+    pooling the two naive Bayes estimators on the log scale with this weight comes to (``models.outcome_blend``), as a
+    catalogue that records can be generated from.
+
     Raises ``ValueError`` for lengths that differ, unknown conditions or weights not above 0.
     """
     counts = OutcomeCounts.of(figures.condition_ids(catalogue), records, condition, weight)
     if not records.height:
         return catalogue
-    return _updated(catalogue, shares or answer_shares(catalogue, drawn=False), counts, alone=False)
+    return _updated(catalogue, shares or answer_shares(catalogue, drawn=False), counts, alone=False, part=part)
 
 
 def outcomes_alone(catalogue: Catalogue, records: pl.DataFrame, condition: Sequence[str], weight: Floats) -> Catalogue:
@@ -80,9 +85,12 @@ def outcomes_alone(catalogue: Catalogue, records: pl.DataFrame, condition: Seque
     return _updated(unread, answer_shares(unread, drawn=False), counts, alone=True)
 
 
-def _updated(catalogue: Catalogue, shares: Shares, counts: OutcomeCounts, *, alone: bool) -> Catalogue:
+def _updated(
+    catalogue: Catalogue, shares: Shares, counts: OutcomeCounts, *, alone: bool, part: float = 1.0
+) -> Catalogue:
     moves = _moves(catalogue, shares, counts, alone=alone)
-    return moved_catalogue(catalogue, moves, _priors(catalogue, counts, alone=alone))
+    moves = {key: move.part_of_the_way(part) for key, move in moves.items()}
+    return moved_catalogue(catalogue, moves, _priors(catalogue, counts, alone=alone, part=part))
 
 
 def _moves(catalogue: Catalogue, shares: Shares, counts: OutcomeCounts, *, alone: bool) -> dict[Key, Move]:
@@ -170,14 +178,15 @@ def _number_move(catalogue: Catalogue, column: str, counts: OutcomeCounts, *, al
     return Move.of_outcomes(distance / (worth + n), worth, n)
 
 
-def _priors(catalogue: Catalogue, counts: OutcomeCounts, *, alone: bool) -> list[Prior]:
+def _priors(catalogue: Catalogue, counts: OutcomeCounts, *, alone: bool, part: float) -> list[Prior]:
     rows = [catalogue.conditions[name].prior for name in counts.ids]
     worth = learning_settings().outcomes_alone.condition * len(rows) if alone else priors_worth(rows)
     n = counts.by_condition
-    value = (worth * figures.priors(catalogue) + n) / (worth + n.sum())
+    before = figures.priors(catalogue)
+    value = softmax((1 - part) * np.log(before) + part * np.log((worth * before + n) / (worth + n.sum())))
     dangerous = [catalogue.conditions[name].dangerous and not alone for name in counts.ids]
     value = _not_below(value, np.where(dangerous, [row.low for row in rows], 0.0))
-    narrower = np.sqrt(worth / (worth + n.sum()))
+    narrower = np.sqrt(worth / (worth + n.sum())) ** part
     ends = [log_odds(np.array([row.value, row.low, row.high])) for row in rows]
     moved = [expit(log_odds(new) + narrower * (old - old[0])) for new, old in zip(value, ends, strict=True)]
     return [

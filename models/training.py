@@ -3,8 +3,9 @@
 Belongs here: the order of the steps and the cohorts they see. Does not belong here: the candidates and the choice
 (``models.candidates``), judging the result (``models.judging``), storing it (``models.model_file``).
 
-Every cohort comes from a seed of its own, so no step judges records that another has seen. No published case and no
-clinic's record is read.
+Every cohort comes from a seed of its own, so no step judges records that another has seen. No published case is read,
+and of clinics only what their confirmed outcomes did to the catalogue's figures (``models.outcome_training``): what the
+classifier is fitted to is generated either way.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from scipy import sparse
 from threadpoolctl import threadpool_limits
 
 from models import candidates, figures
+from models.basis import LITERATURE
 from models.candidates import RULE, Choice, Sample, draw_sample
 from models.catalogue import Catalogue, load_catalogue
 from models.conformal import class_thresholds
@@ -27,10 +29,12 @@ from models.decision_costs import check_costs, decision_costs
 from models.differential import readings
 from models.features import features
 from models.generator_settings import generator_settings
+from models.outcome_training import OUTCOMES, Outcomes, Taught, taught_by
 from models.pool import LogLinearPool
 from models.red_flags import without_red_flags
 
-TRAINING_DATA = "generated from published and judged likelihoods; no patient record"
+_GENERATED = "generated from published and judged likelihoods"
+TRAINING_DATA = f"{_GENERATED}; no patient record"
 # Sizes of the later cohorts: as shares of the training cohort, at least so that rare conditions occur in a small run,
 # at most what brings their noise below what matters.
 _CALIBRATION, _CONFORMAL, WORLD = (0.5, 6_000, 40_000), (0.5, 2_000, 54_000), (0.1, 2_000, 8_000)
@@ -52,28 +56,49 @@ class TrainedModel:
     learning_curve: tuple[tuple[int, LogLinearPool], ...]
 
 
-def train(catalogue: Catalogue, *, n: int, seed: int) -> TrainedModel:
+def train(literature: Catalogue, *, n: int, seed: int, taught: Taught | None = None) -> TrainedModel:
     """Fit the candidates on ``n`` generated records, choose one, calibrate it, set its prediction sets.
 
     The training and conformal cohorts hold all conditions equally often, the others as often as the priors say. The
-    same ``n`` and ``seed`` give the same model on the same libraries and kind of processor.
+    same ``n``, ``seed`` and outcomes give the same model on the same libraries and kind of processor. ``taught``: the
+    catalogue of which records are generated where outcomes moved it; without, ``literature`` itself.
     """
     # One thread: the order in which threads add up would otherwise show in the last digits, and grow over the steps.
     with threadpool_limits(limits=1):
-        return _train(catalogue, n, seed)
+        return _train(literature, n, seed, taught)
 
 
-def train_and_save(folder: Path, *, n: int, seed: int) -> str:
-    """Train on the catalogue of this release, judge the model, store both in ``folder``, give the model's version."""
+def train_and_save(folder: Path, *, n: int, seed: int, outcomes: Outcomes | None = None) -> str:
+    """Train on the catalogue of this release, judge the model, store both in ``folder``, give the model's version.
+
+    ``outcomes``: what landed; where none of it may teach, the model is the one that the literature alone gives.
+    """
     from models.judging import judge
     from models.model_file import save_model
 
-    catalogue = load_catalogue()
-    trained = train(catalogue, n=n, seed=seed)
-    return save_model(trained, folder, catalogue, judge(trained, catalogue, n=n, seed=seed))
+    literature = load_catalogue()
+    with threadpool_limits(limits=1):
+        taught = taught_by(literature, outcomes) if outcomes else None
+    trained = train(literature, n=n, seed=seed, taught=taught)
+    # Judged in the world that it was made for. The digest of the figures is the literature's: it is by a change of
+    # those files that a model grows old.
+    world = taught.catalogue if taught else literature
+    return save_model(trained, folder, literature, judge(trained, world, n=n, seed=seed))
 
 
-def _train(catalogue: Catalogue, n: int, seed: int) -> TrainedModel:
+def _told_of(taught: Taught | None) -> dict[str, Any]:
+    """What the manifest says of the data; without outcomes exactly what it says of a model of the literature."""
+    if taught is None:
+        return {"training_data": TRAINING_DATA, "evidence_basis": LITERATURE}
+    return {
+        "training_data": f"{_GENERATED}{taught.statement}",
+        "evidence_basis": taught.evidence_basis,
+        OUTCOMES: taught.manifest,
+    }
+
+
+def _train(literature: Catalogue, n: int, seed: int, taught: Taught | None) -> TrainedModel:
+    catalogue = taught.catalogue if taught else literature
     costs, offsets = decision_costs(), generator_settings().seeds
     check_costs(costs, catalogue)
     classes = figures.condition_ids(catalogue)
@@ -94,11 +119,9 @@ def _train(catalogue: Catalogue, n: int, seed: int) -> TrainedModel:
     found = {
         "n": n,
         "seed": seed,
-        "training_data": TRAINING_DATA,
         "data_digest": _digest(training),
         "code_version": _code_version(),
-        "evidence_basis": "literature",
-        "catalogue_version": catalogue.version,
+        "catalogue_version": literature.version,
         "candidate": choice.chosen,
         "selection_rule": RULE,
         "calibration": {"chosen": method, "tried": tried},
@@ -106,6 +129,7 @@ def _train(catalogue: Catalogue, n: int, seed: int) -> TrainedModel:
         "conformal_thresholds": dict(zip(classes, thresholds.tolist(), strict=True)),
         "usual_answers": _usual_answers(without_red_flags(calibration.matrix)),
         "fixture": _fixture(estimator, calibration.matrix),
+        **_told_of(taught),
     }
     curve = tuple(
         (size, candidates.fit_pools(catalogue, _fewer(training, size))[choice.chosen].tempered(estimator.sharpness_))

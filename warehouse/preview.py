@@ -6,7 +6,7 @@ here: the scoring itself (a function of the caller's), what counts as too much c
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 
 import duckdb
@@ -21,8 +21,8 @@ from warehouse.settings import Settings
 from warehouse.store import opened
 
 # All that the published tier and clock of a record follow from; a stored score has many more columns.
-_COLUMNS = ["clinic_id", "record_id", "submitted_at", "scored_at", "tier", "clock_hours", "intake_hash"]
-_COLUMNS += list(Versions.__dataclass_fields__)
+COLUMNS = ["clinic_id", "record_id", "submitted_at", "scored_at", "tier", "clock_hours", "intake_hash"]
+COLUMNS += list(Versions.__dataclass_fields__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,20 +70,33 @@ def tier_changes(home: Home, before: Scorer, after: Scorer) -> TierChanges:
     with opened(home, "preview a model") as connection:
         fresh = [
             [
-                scorer.score(records, for_rules).select(_COLUMNS)
+                scorer.score(records, for_rules).select(COLUMNS)
                 for records, for_rules in scores.next_unscored(connection, scorer.versions)
             ]
             for scorer in (before, after)
         ]
-        for name, scorer, batches in zip(("tier_before", "tier_after"), (before, after), fresh, strict=True):
-            _published_tiers(connection, name, scorer.versions, batches, home.settings())
-        rows = connection.execute(
-            "SELECT b.clinic_id, b.record_id, b.tier, a.tier FROM tier_before b "
-            "JOIN tier_after a USING (clinic_id, record_id) WHERE a.tier <> b.tier "
-            "ORDER BY (SELECT rank FROM tier_order WHERE id = a.tier) "
-            "- (SELECT rank FROM tier_order WHERE id = b.tier) DESC, clinic_id, record_id"
-        ).fetchall()
-        ((records,),) = connection.execute("SELECT count(*) FROM tier_after").fetchall()
+        return compared(connection, (before.versions, after.versions), fresh, home.settings())
+
+
+def compared(
+    connection: duckdb.DuckDBPyConnection,
+    versions: tuple[Versions, Versions],
+    fresh: Sequence[list[pa.Table]],
+    settings: Settings,
+) -> TierChanges:
+    """The published tiers by the first versions beside those by the second, on an open warehouse.
+
+    ``fresh``: for each of the two, scores that the warehouse's own are to be joined by, with at least ``COLUMNS``.
+    """
+    for name, those, batches in zip(("tier_before", "tier_after"), versions, fresh, strict=True):
+        _published_tiers(connection, name, those, batches, settings)
+    rows = connection.execute(
+        "SELECT b.clinic_id, b.record_id, b.tier, a.tier FROM tier_before b "
+        "JOIN tier_after a USING (clinic_id, record_id) WHERE a.tier <> b.tier "
+        "ORDER BY (SELECT rank FROM tier_order WHERE id = a.tier) "
+        "- (SELECT rank FROM tier_order WHERE id = b.tier) DESC, clinic_id, record_id"
+    ).fetchall()
+    ((records,),) = connection.execute("SELECT count(*) FROM tier_after").fetchall()
     return TierChanges(int(records), tuple(TierChange(*row) for row in rows))
 
 
@@ -95,10 +108,10 @@ def _published_tiers(
     A temporary table stands before the warehouse's own of the same name, so the SQL that publishes reads the stored
     scores and the fresh ones together, and nothing of it stays.
     """
-    connection.execute(f"CREATE TEMP TABLE scores_for_now AS SELECT {', '.join(_COLUMNS)} FROM referral_score")
+    connection.execute(f"CREATE TEMP TABLE scores_for_now AS SELECT {', '.join(COLUMNS)} FROM referral_score")
     for batch in fresh:
         connection.register("arriving", batch)
-        connection.execute(f"INSERT INTO scores_for_now SELECT {', '.join(_COLUMNS)} FROM arriving")
+        connection.execute(f"INSERT INTO scores_for_now SELECT {', '.join(COLUMNS)} FROM arriving")
         connection.unregister("arriving")
     connection.execute("CREATE TEMP TABLE empty_score AS SELECT * FROM referral_score LIMIT 0")
     connection.execute("CREATE TEMP TABLE temp.referral_score AS SELECT * FROM empty_score")

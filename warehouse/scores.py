@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from typing import Final, Literal
 
 import duckdb
 import pyarrow as pa
@@ -23,6 +23,10 @@ from warehouse.sources import waiting_batches
 from warehouse.store import execute_over, opened
 
 RECORDS_A_BATCH = 20_000
+# Where scores lie: those that are published, and those of a shadow, which never are (warehouse.shadow).
+Table = Literal["referral_score", "shadow_score"]
+PUBLISHED: Final = "referral_score"
+SHADOW: Final = "shadow_score"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +39,18 @@ class Versions:
     contract_version: str
 
 
-_BY_THESE = (
+BY_THESE = (
     "model_version = $model_version AND catalogue_version = $catalogue_version "
     "AND rules_version = $rules_version AND contract_version = $contract_version"
 )
 # A version waits if it never had a score, or if it is current and these versions have not scored it; and again when an
 # older version came in after its score, because the rules carry forward what that one states.
+# ``table``: which scores by these versions count.
 _WAITING = f"""
 FROM intake_version AS v
 LEFT JOIN (
     SELECT clinic_id, record_id, intake_hash, max(scored_at) AS scored_at
-    FROM referral_score WHERE {_BY_THESE} GROUP BY ALL
+    FROM {{table}} WHERE {BY_THESE} GROUP BY ALL
 ) AS scored USING (clinic_id, record_id, intake_hash)
 WHERE (scored.scored_at IS NULL AND (v.version_rank = 1 OR NOT EXISTS (
     SELECT 1 FROM referral_score s
@@ -61,43 +66,50 @@ OR EXISTS (
 
 @dataclass(frozen=True, slots=True)
 class Outstanding:
-    """What a run would have to do: batches to load, record versions to score, and when the warehouse last changed.
+    """What a run would have to do: batches to load, record versions to score.
 
     ``change_waits``: the model in force was changed and no snapshot holds that yet.
     """
 
     batch_ids: list[str]
     unscored: int
-    changed_at: datetime | None
     change_waits: bool
 
 
 def outstanding(home: Home, versions: Versions) -> Outstanding:
-    """Look at what waits. A snapshot older than ``changed_at`` does not hold everything that was loaded and scored.
-
-    Scores by other versions do not count: after a rollback the scores of the model that was left are no news.
-    """
+    """Look at what waits; whether what was loaded and scored is published too says ``warehouse.published_state``."""
     with opened(home, "look at what waits") as connection:
-        ((unscored,),) = connection.execute(f"SELECT count(*) {_WAITING}", _bound(versions)).fetchall()
-        ((changed_at,),) = connection.execute(
-            "SELECT max(moment) FROM (SELECT max(happened_at) AS moment FROM intake_ledger "
-            "UNION ALL SELECT max(happened_at) FROM withdrawal "
-            f"UNION ALL SELECT max(scored_at) FROM referral_score WHERE {_BY_THESE})",
-            _bound(versions),
-        ).fetchall()
-        return Outstanding(
-            waiting_batches(connection), int(unscored), changed_at, waiting_change(connection) is not None
-        )
+        unscored = count_unscored(connection, versions)
+        return Outstanding(waiting_batches(connection), unscored, waiting_change(connection) is not None)
 
 
-def next_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions) -> Iterator[tuple[pa.Table, pa.Table]]:
-    """Batches of records that wait for a score, each with what the rules may use.
+def count_unscored(connection: duckdb.DuckDBPyConnection, versions: Versions, table: Table = PUBLISHED) -> int:
+    """How many record versions wait for a score in ``table``."""
+    ((waiting,),) = connection.execute(f"SELECT count(*) {_WAITING.format(table=table)}", bound(versions)).fetchall()
+    return int(waiting)
+
+
+def count(connection: duckdb.DuckDBPyConnection, versions: Versions) -> int:
+    """How many scores by these versions are kept. Scores are added and never changed, so the number tells of news."""
+    ((number,),) = connection.execute(
+        f"SELECT count(*) FROM referral_score WHERE {BY_THESE}", bound(versions)
+    ).fetchall()
+    return int(number)
+
+
+def next_unscored(
+    connection: duckdb.DuckDBPyConnection,
+    versions: Versions,
+    table: Table = PUBLISHED,
+) -> Iterator[tuple[pa.Table, pa.Table]]:
+    """Batches of records that wait for a score in ``table``, each with what the rules may use.
 
     The first table has the shape of ``schemas.records.record_schema``. The second has the same rows in the same order,
     with an answer that is blank now and was stated in an earlier version of the record carried forward.
     """
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE waiting AS SELECT v.batch_id, v.record_number {_WAITING}", _bound(versions)
+        f"CREATE OR REPLACE TEMP TABLE waiting AS SELECT v.batch_id, v.record_number {_WAITING.format(table=table)}",
+        bound(versions),
     )
     columns = ", ".join(f'v."{field.name}"' for field in record_schema())
     carried = ", ".join(
@@ -158,5 +170,6 @@ def write_unread(connection: duckdb.DuckDBPyConnection, forms: pa.Table) -> None
     execute_over(connection, forms, "INSERT INTO unread_form BY NAME SELECT * FROM arriving")
 
 
-def _bound(versions: Versions) -> dict[str, str]:
+def bound(versions: Versions) -> dict[str, str]:
+    """The versions as parameters of a query that says ``BY_THESE``."""
     return {name: getattr(versions, name) for name in Versions.__dataclass_fields__}

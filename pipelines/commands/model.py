@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from pipelines.commands.model_changes import plain_model_ends, promote, resume, rollback, suspend
+from pipelines.commands.model_shadow import shadow
 from pipelines.console import visible
 from pipelines.instance import use_instance_of
 from pipelines.model_store import ModelVersion, find, versions
@@ -30,7 +31,7 @@ def model() -> None:
     """Model versions with their evaluation, and which one is in force."""
 
 
-for command in (promote, rollback, suspend, resume):
+for command in (promote, rollback, suspend, resume, shadow):
     model.add_command(command)
 
 
@@ -122,10 +123,12 @@ def _change_told(change: "Change") -> str:
 @model.command()
 @click.option("--records", type=click.IntRange(2_700, 2_000_000), help="[default: as for the model of this release]")
 @click.option("--seed", type=click.IntRange(0), help="[default: as for the model of this release]")
-def train(records: int | None, seed: int | None) -> None:
+@click.option("--literature-only", is_flag=True, help="Leave out confirmed outcomes that landed here.")
+def train(records: int | None, seed: int | None, literature_only: bool) -> None:
     """Train a new version on records generated from the catalogue, as a Dagster run; it is not put in force.
 
-    With the default figures it reproduces the model of this release.
+    Confirmed outcomes that landed here move the catalogue's figures first. Without any, or with --literature-only, the
+    default figures reproduce the model of this release.
     """
     with plain_model_ends():
         home = Home.from_environment()
@@ -134,7 +137,7 @@ def train(records: int | None, seed: int | None) -> None:
         from pipelines.materialise import train as train_in_dagster  # dagster takes seconds to import
 
         try:
-            version = train_in_dagster(folder, records=records, seed=seed)
+            version = train_in_dagster(folder, records=records, seed=seed, use_outcomes=not literature_only)
         except RunFailed as failed:
             raise Ended(UNEXPECTED if failed.unexpected else REFUSED, str(failed)) from None
         click.echo(f"stored model {version}; the model in force is unchanged (hiptriage model list)")

@@ -69,7 +69,8 @@ def promote(version: str, by: str, second: str, reason: str, yes: bool, limit: i
                 click.echo(f"model {version} is in force already; nothing changed")
                 return
             click.echo(f"model {version} in place of {proposal.before}")
-            _tell_tiers(proposal.tiers, limit)
+            click.echo(proposal.shadow)
+            tell_tiers(proposal.tiers, limit)
             _tell_gates(proposal)
             if not yes:
                 click.echo(NOTHING_CHANGED)
@@ -141,7 +142,7 @@ def _publish(home: Home) -> None:
     click.echo(f"snapshot {current_snapshot(home).id} is current")
 
 
-def _tell_tiers(changes: "TierChanges", limit: int) -> None:
+def tell_tiers(changes: "TierChanges", limit: int) -> None:
     """Which referrals change tier: counts by direction, then clinic, record and tiers, and nothing else of them."""
     sooner = sum(change.sooner for change in changes.changed)
     later = len(changes.changed) - sooner
