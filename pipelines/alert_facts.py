@@ -1,0 +1,166 @@
+"""What the alerts are about, as the current snapshot, the landing folder and the warehouse show it now.
+
+Belongs here: reading, each part for itself: what cannot be read becomes a fact of its own and hides nothing else. The
+snapshot is read as any reader reads it, without the lock; the warehouse is only tried, and passed over where it is in
+use. Does not belong here: wording (``pipelines.alerts``), runs of Dagster (``pipelines.alert_runs``).
+
+Privacy: keys of records stay inside one call, to see which emergencies are new; counts and times leave it.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+
+from pipelines.alerts import ClinicFacts, Facts
+from warehouse.home import Home
+from warehouse.landing import passed_over
+from warehouse.lock import WarehouseBusy, holding
+from warehouse.snapshot_reading import (
+    POINTER,
+    UNASSIGNED,
+    QueryRefused,
+    Snapshot,
+    SnapshotMissing,
+    answering,
+    connect,
+    current_snapshot,
+    read_manifest,
+)
+from warehouse.sources import long_waiting
+from warehouse.store import WarehouseRefused
+
+# An emergency by its form has been here since the first form that came to emergency; one by a clinician's decision
+# since that decision. A form that was corrected does not begin to wait anew.
+_OPEN_EMERGENCIES = """
+    WITH urgent AS (
+        SELECT clinic_id, record_id, tier, received_at, decided_at FROM referrals
+        WHERE effective_tier = 'emergency' AND status = 'open'
+    ),
+    first_here AS (
+        SELECT u.clinic_id, u.record_id, min(l.received_at) AS received_at
+        FROM urgent u
+        JOIN referral_history h ON h.clinic_id = u.clinic_id AND h.record_id = u.record_id AND h.tier = 'emergency'
+        JOIN lineage l ON l.clinic_id = h.clinic_id AND l.record_id = h.record_id AND l.intake_hash = h.intake_hash
+        GROUP BY ALL
+    )
+    SELECT u.record_id,
+           if(u.tier = 'emergency', least(u.received_at, f.received_at), coalesce(u.decided_at, u.received_at))
+    FROM urgent u LEFT JOIN first_here f USING (clinic_id, record_id)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What holds now, and the id of the snapshot that says so ('' where none can be read).
+
+    ``busy``: who holds the warehouse, where it could not be looked at; else ''.
+    """
+
+    facts: Facts
+    snapshot_id: str
+    busy: str
+
+
+def look(home: Home, now: datetime) -> Looked:
+    """Look at everything that does not depend on what was told before. Raises SettingsRefused."""
+    facts = Facts(never_read=passed_over(home.landing) if home.landing.is_dir() else 0)
+    snapshot_id = ""
+    try:
+        snapshot = current_snapshot(home, now=now)
+    except SnapshotMissing as missing:
+        # Before the first file there is nothing to publish.
+        if _has_begun(home):
+            facts = replace(facts, snapshot_problem=f"the worklist cannot be read ({str(missing).partition(':')[0]})")
+    else:
+        snapshot_id = snapshot.id
+        facts = _with_snapshot(facts, snapshot)
+    waiting, problem, busy = _warehouse(home)
+    return Looked(replace(facts, waiting=waiting, warehouse_problem=problem), snapshot_id, busy)
+
+
+def new_emergencies(home: Home, told: str) -> dict[str, int]:
+    """By clinic, open emergency rows of the current snapshot that the snapshot ``told`` did not show as such.
+
+    All of them where that one is not kept any more or cannot be read ('' for none). Raises SettingsRefused.
+    """
+    try:
+        current = current_snapshot(home)
+    except SnapshotMissing:
+        return {}
+    if told == current.id:
+        return {}
+    before = _kept(home, told)
+    counts = {}
+    for clinic in current.clinics:
+        if before and _same_files(before, current, clinic):
+            continue
+        known = _open_emergencies(before, clinic) if before and clinic in before.files else None
+        now_open = _open_emergencies(current, clinic) or {}
+        if new := len(now_open.keys() - (known or {}).keys()):
+            counts[clinic] = new
+    return counts
+
+
+def _kept(home: Home, snapshot_id: str) -> Snapshot | None:
+    """A snapshot of before, or None where it is not there any more. The id comes from a cursor that people can edit."""
+    if not snapshot_id or Path(snapshot_id).name != snapshot_id:
+        return None
+    try:
+        manifest = read_manifest(home.snapshots / snapshot_id)
+        published_at = datetime.fromisoformat(manifest["published_at"])
+    except (SnapshotMissing, KeyError, ValueError):
+        return None
+    return Snapshot(snapshot_id, home.snapshots / snapshot_id, published_at, False, manifest)
+
+
+def _with_snapshot(facts: Facts, snapshot: Snapshot) -> Facts:
+    clinics, damaged = [], []
+    for clinic in (*snapshot.clinics, UNASSIGNED):
+        if clinic not in snapshot.files:
+            continue
+        unread, unread_emergency = snapshot.unread(clinic)
+        rows = _open_emergencies(snapshot, clinic)
+        if rows is None:
+            damaged.append(clinic)
+        since = tuple((rows or {}).values())
+        clinics.append(ClinicFacts(clinic, since, unread, unread_emergency, snapshot.kept(clinic)))
+    return replace(
+        facts,
+        published_at=snapshot.published_at,
+        stale=snapshot.stale,
+        clinics=tuple(clinics),
+        damaged=tuple(damaged),
+    )
+
+
+def _open_emergencies(snapshot: Snapshot, clinic: str) -> Mapping[str, datetime] | None:
+    """Record and since when it has been here, of every emergency that nobody acknowledged; None if unreadable."""
+    try:
+        with answering(), connect(snapshot, clinic) as connection:
+            return dict(connection.execute(_OPEN_EMERGENCIES).fetchall())
+    except (QueryRefused, SnapshotMissing):
+        return None
+
+
+def _same_files(before: Snapshot, current: Snapshot, clinic: str) -> bool:
+    of_clinic = before.manifest["clinics"].get(clinic)
+    return of_clinic is not None and of_clinic["files"] == current.manifest["clinics"][clinic]["files"]
+
+
+def _warehouse(home: Home) -> tuple[int, str, str]:
+    """Files that wait too long, why the warehouse cannot be used, and who holds it."""
+    if not _has_begun(home):
+        return 0, "", ""
+    try:
+        with holding(home, "look for files that wait", wait=0):
+            return long_waiting(home), "", ""
+    except WarehouseBusy as busy:
+        return 0, "", str(busy)
+    except WarehouseRefused as refused:
+        return 0, str(refused), ""
+
+
+def _has_begun(home: Home) -> bool:
+    """Whether anything was ever taken in here. A warehouse that is gone after it published is a fault."""
+    return home.warehouse.exists() or (home.snapshots / POINTER).exists()
