@@ -17,7 +17,7 @@ from scipy import sparse
 from models import differential
 from models.advice import choose_advice
 from models.asking import ask_within_hours, questions_to_ask
-from models.basis import LITERATURE, Basis
+from models.basis import Basis
 from models.contributing import contributing_factors
 from models.expected_change import expected_changes
 from models.explanation import REASON, reasons
@@ -117,7 +117,7 @@ def _rows(records: pa.Table, for_rules: pa.Table, basis: Basis, scored_at: datet
         factors.alias("contributing_factors"),
         _reasons(answers, matrix, judged, basis).alias("reasons"),
         *advice.get_columns(),
-        pl.lit(LITERATURE).alias("evidence_basis"),
+        pl.lit(basis.evidence_basis).alias("evidence_basis"),
         pl.lit(basis.model_version).alias("model_version"),
         pl.lit(basis.catalogue_version).alias("catalogue_version"),
         pl.lit(basis.rules.version).alias("rules_version"),

@@ -3,11 +3,29 @@
 Commands are imported when they are called, so that reading the worklist never loads Dagster or scikit-learn.
 """
 
+import logging
 from importlib import import_module
 
 import click
 
-COMMANDS = ("run", "worklist", "explain", "sql", "quarantine", "withdraw", "model", "form", "dev", "doctor", "demo")
+COMMANDS = (
+    "run",
+    "worklist",
+    "explain",
+    "sql",
+    "quarantine",
+    "withdraw",
+    "model",
+    "form",
+    "alerts",
+    "backup",
+    "restore",
+    "purge",
+    "audit",
+    "dev",
+    "doctor",
+    "demo",
+)
 
 
 class LateGroup(click.Group):
@@ -24,6 +42,17 @@ class LateGroup(click.Group):
         return getattr(import_module(f"pipelines.commands.{cmd_name}"), cmd_name)
 
 
+class _Said(logging.Handler):
+    """Tells on stderr what a command waits for."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Print one message."""
+        click.echo(f"  {record.getMessage()}", err=True)
+
+
+WAITING = _Said()
+
+
 @click.command(cls=LateGroup, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="hiptriage")
 def main() -> None:
@@ -31,3 +60,6 @@ def main() -> None:
 
     HIPTRIAGE_HOME names the folder that holds this installation's state.
     """
+    log = logging.getLogger("warehouse.lock")
+    log.setLevel(logging.INFO)
+    log.addHandler(WAITING)  # once, however often it is called

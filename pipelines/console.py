@@ -33,7 +33,8 @@ KIND_WORDS = {
     "published_case": "PUBLISHED CASES: people described in case reports, for testing; nobody here waits to be seen.",
 }
 UNSIGNED = "Tiers, rules and thresholds are not yet signed by a clinician."
-LITERATURE = "weights from published figures, not tested on this clinic's patients"
+UNTESTED = "not tested on this clinic's patients"
+LITERATURE = f"weights from published figures, {UNTESTED}"
 
 
 def console(stream: TextIO | None = None) -> Console:
@@ -52,6 +53,14 @@ def unread_sentence(snapshot: Snapshot, clinic: str | None = None) -> str:
     return sentence
 
 
+def kept_sentence(kept: int) -> str:
+    """How many rows the publish gate left their earlier tier."""
+    return (
+        f"HELD: {kept} {'row keeps its' if kept == 1 else 'rows keep their'} earlier, more urgent tier, because nobody "
+        "has let the lower one pass yet"
+    )
+
+
 def forms(count: int) -> str:
     """A number of forms in words."""
     return f"{count} form" if count == 1 else f"{count} forms"
@@ -60,6 +69,8 @@ def forms(count: int) -> str:
 def notices(snapshot: Snapshot, home: Home, clinic: str | None = None) -> list[str]:
     """What stands above every listing: unread forms first, then banner, age, kind of data, and what it rests on."""
     lines = [unread_sentence(snapshot, clinic)]
+    if kept := snapshot.kept(clinic):
+        lines.append(kept_sentence(kept))
     if snapshot.banner:
         lines.append(snapshot.banner)
     published = f"Snapshot of {local(snapshot.published_at, zone(home, clinic))}."
@@ -74,8 +85,16 @@ def notices(snapshot: Snapshot, home: Home, clinic: str | None = None) -> list[s
 
 def basis_sentence(snapshot: Snapshot) -> str:
     """What trained the model, and how far it was tested on this clinic's patients."""
-    tested = f" ({LITERATURE})" if snapshot.evidence_basis == "literature" else f" ({snapshot.evidence_basis})"
-    return f"Model: {snapshot.training.rstrip('.')}{tested}."
+    return f"Model: {snapshot.training.rstrip('.')} ({tested(snapshot.evidence_basis)})."
+
+
+def tested(evidence_basis: str) -> str:
+    """How far the weights were tested, in words; learning from a clinic's outcomes is no test on its patients."""
+    if evidence_basis == "literature":
+        return LITERATURE
+    return (
+        f"weights from {evidence_basis.replace('literature+outcomes', 'published figures and outcomes ')}, {UNTESTED}"
+    )
 
 
 def zone(home: Home, clinic: str | None) -> ZoneInfo:

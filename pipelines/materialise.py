@@ -3,16 +3,22 @@
 Belongs here: the run, its partitions and what its failure says. Imports dagster, so commands import it late.
 """
 
+import os
+from dataclasses import asdict
 from pathlib import Path
+from uuid import uuid4
 
 import dagster as dg
 
+from pipelines.batches_under_way import tags_of
+from pipelines.dead_runs import end_dead_runs, tag_of_process
 from pipelines.definitions import hiptriage
 from pipelines.defs.intake import BATCHES
-from pipelines.defs.jobs import plain_lines
 from pipelines.failures import UNEXPECTED
-
-_FIRST, _LAST = "dagster/asset_partition_range_start", "dagster/asset_partition_range_end"
+from pipelines.gate_told import OVERRIDE_JOB
+from pipelines.plain_lines import plain_lines
+from pipelines.processes import identity
+from warehouse.publish_gate import Override
 
 
 class RunFailed(Exception):
@@ -24,26 +30,38 @@ class RunFailed(Exception):
 
 
 def materialise(instance_folder: Path, batch_ids: list[str]) -> None:
-    """Run ``record_path`` over ``batch_ids``, or ``rescore`` where there are none. Raises RunFailed."""
+    """Run ``record_path`` over ``batch_ids``, or ``score_and_publish`` where there are none. Raises RunFailed."""
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
-        tags = {}
+        job = "record_path" if batch_ids else "score_and_publish"
+        _run(instance, job, {}, _partitions(instance, batch_ids))
+
+
+def let_pass(instance_folder: Path, batch_ids: list[str], override: Override) -> None:
+    """Load ``batch_ids`` by ``intake``, and run ``publish_with_override`` by name and reason. Raises RunFailed."""
+    with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
         if batch_ids:
-            instance.add_dynamic_partitions(str(BATCHES.name), batch_ids)
-            # Dagster keeps dynamic partitions in the order of adding, so a range covers every batch that still waits.
-            ordered = [key for key in instance.get_dynamic_partitions(str(BATCHES.name)) if key in set(batch_ids)]
-            tags = {_FIRST: ordered[0], _LAST: ordered[-1]}
-        _run(instance, "record_path" if batch_ids else "rescore", {}, tags)
+            _run(instance, "intake", {}, _partitions(instance, batch_ids))
+        _run(instance, OVERRIDE_JOB, {"ops": {OVERRIDE_JOB: {"config": asdict(override)}}}, {})
 
 
-def train(instance_folder: Path, *, records: int | None, seed: int | None) -> str:
-    """Run ``training``; gives the version of the stored model. Raises RunFailed.
+def _partitions(instance: dg.DagsterInstance, batch_ids: list[str]) -> dict[str, str]:
+    """Tags of a run over these batches, which become partitions where they are none yet."""
+    if not batch_ids:
+        return {}
+    instance.add_dynamic_partitions(str(BATCHES.name), batch_ids)
+    # Dagster keeps dynamic partitions in the order of adding, so a range covers every batch that still waits.
+    return tags_of([key for key in instance.get_dynamic_partitions(str(BATCHES.name)) if key in set(batch_ids)])
+
+
+def train(instance_folder: Path, *, records: int | None, seed: int | None, use_outcomes: bool = True) -> str:
+    """Run ``train_and_evaluate``; gives the version of the stored model. Raises RunFailed.
 
     Size and seed that are None are those of the model of this release (``pipelines.defs.training``).
     """
     given = {name: value for name, value in (("records", records), ("seed", seed)) if value is not None}
-    config: dict[str, object] = {"ops": {"trained_model": {"config": given}}}
+    config: dict[str, object] = {"ops": {"trained_model": {"config": given | {"use_outcomes": use_outcomes}}}}
     with dg.DagsterInstance.from_config(str(instance_folder)) as instance:
-        result = _run(instance, "training", config, {})
+        result = _run(instance, "train_and_evaluate", config, {})
     (event,) = result.get_asset_materialization_events()
     return str(event.materialization.metadata["model version"].value)
 
@@ -51,9 +69,15 @@ def train(instance_folder: Path, *, records: int | None, seed: int | None) -> st
 def _run(
     instance: dg.DagsterInstance, job: str, config: dict[str, object], tags: dict[str, str]
 ) -> dg.ExecuteInProcessResult:
+    end_dead_runs(instance)
+    run_id = str(uuid4())
     definitions = dg.Definitions.merge(hiptriage(), dg.Definitions(loggers={"plain": plain_lines}))
     result = definitions.resolve_job_def(job).execute_in_process(
-        run_config=config | {"loggers": {"plain": {}}}, instance=instance, tags=tags, raise_on_error=False
+        run_config=config | {"loggers": {"plain": {}}},
+        instance=instance,
+        tags=tags | tag_of_process(run_id, identity(os.getpid())),
+        run_id=run_id,
+        raise_on_error=False,
     )
     if not result.success:
         said = _sentences(result)

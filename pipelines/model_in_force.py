@@ -10,6 +10,7 @@ from pathlib import Path
 
 from models.basis import RULES_ONLY, Basis, load_basis
 from models.catalogue import load_catalogue
+from models.knowledge_changes import NO_CHANGES, KnowledgeChanges
 from models.knowledge_files import catalogue_version
 from models.model_file import ModelRefused, checked_manifest, default_locked_folder, read_manifest
 from models.rule_files import load_rules
@@ -39,12 +40,16 @@ def model_folder(home: Home) -> Path:
     return home.models / (pointed.version if pointed.version.isalnum() else _NONE_SUCH)
 
 
-def basis_in_force(home: Home) -> Basis:
-    """Knowledge and model of the next scores, loaded; rules alone where the model is suspended or refused."""
+def basis_in_force(home: Home, changed: KnowledgeChanges = NO_CHANGES) -> Basis:
+    """Knowledge and model of the next scores, loaded; rules alone where the model is suspended or refused.
+
+    ``changed``: files in place of the release's knowledge, of a shadow only. Raises KnowledgeError for these.
+    """
     pointed = pointed_to(home)
     if pointed and pointed.suspended:
-        return replace(load_basis(home.models / _NONE_SUCH), model_refusal=f"model {pointed.version} is suspended")
-    return load_basis(model_folder(home))
+        none = load_basis(home.models / _NONE_SUCH, changed)
+        return replace(none, model_refusal=f"model {pointed.version} is suspended")
+    return load_basis(model_folder(home), changed)
 
 
 def versions_in_force(home: Home) -> Versions:

@@ -20,6 +20,8 @@ _SPOKEN = {
     "WarehouseBusy": REFUSED,
     "WarehouseRefused": REFUSED,
     "WarehouseFailed": REFUSED,
+    "PublicationHeld": REFUSED,
+    "NoRoom": REFUSED,
     "SettingsRefused": REFUSED,
     "MappingRefused": REFUSED,
     "QuarantineClosed": REFUSED,

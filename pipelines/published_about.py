@@ -6,7 +6,7 @@ Belongs here: knowledge put into the words and columns of ``warehouse.publicatio
 from collections.abc import Mapping
 from importlib import metadata
 
-from models.basis import LITERATURE, Basis
+from models.basis import Basis
 from schemas.contract import contract_version
 from warehouse.publication import Publication, PublishedCondition
 
@@ -19,11 +19,12 @@ def about(basis: Basis) -> Publication:
         catalogue_version=basis.catalogue_version,
         rules_version=basis.rules.version,
         contract_version=contract_version(),
-        evidence_basis=LITERATURE,
+        evidence_basis=basis.evidence_basis,
         training=basis.training_statement,
         banner=basis.banner,
         conditions=_conditions(basis),
         safety_net=dict(basis.advice.safety_net),
+        emergency_rules=tuple(rule.id for rule in basis.rules.rules if rule.tier == "emergency"),
     )
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from pipelines.console import LITERATURE, TIER_WORDS, local, words
+from pipelines.console import TIER_WORDS, local, tested, words
 from schemas.form import questions
 
 POSSIBLE_FROM = 0.05  # below this a condition is named only where it cannot be excluded (not yet signed by a clinician)
@@ -109,8 +109,7 @@ def _differential(row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[
     )
     if child:
         return
-    said = LITERATURE if row["evidence_basis"] == "literature" else row["evidence_basis"]
-    yield f"  in numbers ({said}):"
+    yield f"  in numbers ({tested(row['evidence_basis'])}):"
     for one in ranked[:NUMBERS_SHOWN]:
         yield f"    {names.get(one['condition'], words(one['condition']))} {_percent(one['probability'])}"
 

@@ -5,17 +5,20 @@ here: the graph (``pipelines.defs``), how records are scored (``models``) or pub
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 
 from models.basis import Basis
+from models.publish_limits import publish_limits
 from models.referral import possible_tiers, referral_rows
 from pipelines.model_in_force import basis_in_force, settle, versions_of
 from pipelines.published_about import about
 from warehouse import model_history, scores
 from warehouse.home import Home
+from warehouse.publish_gate import Override
 from warehouse.snapshots import Published, publish
 from warehouse.store import opened
+from warehouse.tier_gate import PublishLimits
 
 Say = Callable[[str], None]
 
@@ -56,10 +59,17 @@ def score(home: Home, say: Say) -> Done:
     return Done(scored, basis)
 
 
-def publish_snapshot(home: Home, say: Say) -> Published:
-    """Publish what is scored. Raises WarehouseBusy, SettingsRefused, WarehouseRefused."""
+def publish_snapshot(home: Home, say: Say, override: Override | None = None) -> Published:
+    """Publish what is scored.
+
+    ``override``: who lets lowered tiers pass, and why. Raises WarehouseBusy, SettingsRefused, WarehouseRefused.
+    """
     settle(home)  # also where nothing else ran before: a change is not published before it is made
-    published = publish(home, about=about(basis_in_force(home)))
+    limits = PublishLimits(**publish_limits().model_dump(include={field.name for field in fields(PublishLimits)}))
+    published = publish(home, about=about(basis_in_force(home)), limits=limits, override=override)
     model_history.enter_published(home, published.snapshot_id)
     say(f"snapshot {published.snapshot_id}: {published.referrals} referrals published")
+    for finding in published.gate:
+        if finding.state != "passed":
+            say(f"publish gate, {finding.name}, {finding.state}: {finding.found}")
     return published

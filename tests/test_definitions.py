@@ -17,7 +17,8 @@ import pytest
 
 from pipelines.definitions import hiptriage as definitions
 from pipelines.instance import use_instance_of
-from tests.commands import PROGRAM, hiptriage
+from tests.commands import PROGRAM
+from tests.forked import Commands
 from warehouse.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -27,13 +28,27 @@ GROUPS = {
     "3_scoring": {"model_in_force", "referral_score", "unread_forms"},
     "4_publication": {"snapshot"},
     "5_training": {"trained_model"},
+    "7_monitoring": {"monitoring_plots"},
+    "6_shadow": {"shadow_score"},
 }
 CHECKS = {
-    "intake_raw:reconciliation": True,
-    "intake_valid:contract": True,
-    "intake_valid:answer_rates": False,
+    "landed_files:nothing_waits": False,
     "intake_quarantine:refusals": False,
+    "intake_raw:loaded": False,
+    "intake_raw:reconciliation": True,
+    "intake_valid:answer_drift": False,
+    "intake_valid:answer_rates": False,
+    "intake_valid:contract": True,
+    "intake_valid:freshness": False,
+    "intake_valid:volume": False,
+    "model_in_force:calibration": False,
+    "model_in_force:sensitivity": False,
     "model_in_force:usable": False,
+    "referral_score:tier_drift": False,
+    "snapshot:audit_chain": False,
+    "snapshot:publish_gate": True,
+    "snapshot:stale": False,
+    "trained_model:evaluation_gates": False,
 }
 
 
@@ -97,11 +112,11 @@ def test_dagsters_own_tools_find_the_definitions(arguments: list[str], home: Hom
 
 
 @pytest.fixture
-def ui(home: Home, tmp_path: Path) -> Iterator[str]:
+def ui(commands: Commands, home: Home, tmp_path: Path) -> Iterator[str]:
     """Address of ``hiptriage dev`` over a home with one loaded file; ends with the test."""
     file = tmp_path / "one.csv"
     file.write_text("record_id,submitted_at,age_years\na,2026-01-02T10:00:00Z,30\n")
-    assert hiptriage("run", file, "--clinic", "north", home=home.root).code == 0
+    assert commands("run", file, "--clinic", "north", home=home.root).code == 0
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]

@@ -17,6 +17,8 @@ from warehouse.settings import Settings
 PACKAGE = Path(__file__).resolve().parent
 DEFAULT_HOME = PACKAGE / "state"
 DEMO_HOME = PACKAGE / "demo"
+# Settings that the environment may set for one process, as HIPTRIAGE_<NAME>.
+FROM_ENVIRONMENT = ("lock_wait_seconds", "landing_settle_seconds")
 
 
 class SettingsRefused(Exception):
@@ -71,13 +73,37 @@ class Home:
         return self.root / "quarantine.duckdb"
 
     @property
+    def withdrawals(self) -> Path:
+        """Request files of withdrawals that are launched in the UI; each is removed once it is carried out."""
+        return self.root / "withdrawals"
+
+    @property
+    def access_log(self) -> Path:
+        """Who opened which record, one entry a line that begins with its time (ISO 8601)."""
+        return self.root / "access.log"
+
+    @property
+    def shadow(self) -> Path:
+        """Folders of changed knowledge that may be started in shadow from the UI, each by its name."""
+        return self.root / "shadow"
+
+    @property
     def dagster(self) -> Path:
         """Dagster's instance folder."""
         return self.root / "dagster"
 
     def ensure(self) -> None:
         """Create the folders, open to the owner alone."""
-        for folder in (self.root, self.landing, self.archive, self.mappings, self.models, self.snapshots, self.dagster):
+        inside = (
+            self.landing,
+            self.archive,
+            self.mappings,
+            self.models,
+            self.snapshots,
+            self.withdrawals,
+            self.dagster,
+        )
+        for folder in (self.root, *inside):
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def settings(self) -> Settings:
@@ -85,8 +111,8 @@ class Home:
         file = self.root / "settings.toml"
         try:
             values = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-            wait = os.environ.get("HIPTRIAGE_LOCK_WAIT_SECONDS")
-            return Settings.model_validate(values | ({"lock_wait_seconds": wait} if wait else {}))
+            named = {field: os.environ.get(f"HIPTRIAGE_{field.upper()}") for field in FROM_ENVIRONMENT}
+            return Settings.model_validate(values | {field: value for field, value in named.items() if value})
         except ValidationError as error:
             fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
             raise SettingsRefused(f"settings.toml cannot be used: check {', '.join(fields)}") from None

@@ -5,6 +5,7 @@ Belongs here: intended use, what it is not for, limits. Does not belong here: fi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 UNSIGNED = "Not yet signed by a clinician: not the rules, not the tiers, not the thresholds, not this report."
@@ -62,7 +63,9 @@ TOO_FEW = "too few"
 def standing(manifest: dict[str, Any]) -> str:
     """How far the weights rest on patients at all, as one sentence."""
     basis = str(manifest.get("evidence_basis", "literature"))
-    return UNTESTED if basis == "literature" else f"Learnt from published figures and outcomes of clinics: {basis}."
+    if basis == "literature":
+        return UNTESTED
+    return f"Weights from published figures and outcomes of clinics ({basis}), not tested on later patients of theirs."
 
 
 def learnt_from(manifest: dict[str, Any]) -> list[str]:
@@ -73,8 +76,20 @@ def learnt_from(manifest: dict[str, Any]) -> list[str]:
         found.append(f"{number}{manifest['training_data']}.")
     if "evidence_basis" in manifest:
         found.append(f"Evidence basis: {manifest['evidence_basis']}.")
+    if "outcomes" in manifest:
+        found.append(_of_outcomes(manifest["outcomes"]))
     found.append("Most figures of the catalogue are judgement: unsourced, no clinician asked.")
     return found
+
+
+def _of_outcomes(said: Mapping[str, Any]) -> str:
+    fitted = said["cross_fitted"]
+    return (
+        f"Confirmed outcomes: {said['confirmed']:,}, counted as {said['counted_as']:g} by how surely they were found,"
+        f" received until {said['received_until'][:10]}; weight {said['weight']:g} of 1. Log loss on them, each by what"
+        f" the others taught: {fitted['with_outcomes']:.3f} against {fitted['literature']:.3f} by the literature alone"
+        f" (standard error of the difference {fitted['standard_error']:.3f})."
+    )
 
 
 def method(manifest: dict[str, Any]) -> list[str]:

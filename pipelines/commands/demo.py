@@ -44,4 +44,4 @@ def demo(context: click.Context) -> None:
     program = Path(".venv/bin/hiptriage")
     click.echo(f"\nthis installation: HIPTRIAGE_HOME={home.root}")
     click.echo(f"next: {program} explain published-cases/RECORD; {program} quarantine list; make dev (the Dagster UI)")
-    end(done)
+    end(home, done)

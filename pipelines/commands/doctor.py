@@ -7,10 +7,13 @@ from importlib import metadata
 import click
 
 from models.knowledge_files import KnowledgeError
+from pipelines import alert_state
 from pipelines.instance import INSTANCE_SETTINGS
 from pipelines.model_in_force import basis_in_force
 from pipelines.outcomes import REFUSED, Ended, plain_ends
-from warehouse.checkup import Finding, check_home
+from warehouse import backup
+from warehouse.checkup import check_home
+from warehouse.finding import Finding
 from warehouse.home import Home
 
 LIBRARIES = ("dagster", "duckdb", "pandera", "polars", "pyarrow", "scikit-learn", "skops")
@@ -22,11 +25,17 @@ def doctor() -> None:
     with plain_ends():
         home = Home.from_environment()
         wrong = 0
-        for finding in (*_program(), *_knowledge(home), *check_home(home)):
+        for finding in (*_program(), *_knowledge(home), *check_home(home), *_upkeep(home)):
             click.echo(f"{finding.state:>5}  {finding.sentence}")
             wrong += finding.state == "wrong"
         if wrong:
             raise Ended(REFUSED, f"{wrong} things are wrong")
+
+
+def _upkeep(home: Home) -> Iterator[Finding]:
+    if home.warehouse.exists():
+        yield from alert_state.findings(home)
+        yield backup.finding(home)
 
 
 def _program() -> Iterator[Finding]:

@@ -1,6 +1,7 @@
 """``hiptriage quarantine``: what was refused and why, from the analysts' copy; and trying it again."""
 
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -120,33 +121,23 @@ def replay(batches: tuple[str, ...]) -> None:
     """
     with plain_ends():
         from pipelines.commands.run import process  # brings the readers, as does the next
-        from warehouse import replay as replaying
+        from pipelines.replaying import try_again
         from warehouse.lock import holding
         from warehouse.snapshot_reading import current_snapshot
-        from warehouse.store import WarehouseRefused
 
         home = Home.from_environment()
         with holding(home, "hiptriage quarantine replay"):
-            waiting = list(batches) or replaying.waiting(home)
-            done, failed = [], 0
-            for batch in waiting:
-                # One that cannot be tried keeps nobody else's forms from being read, scored and published.
-                try:
-                    outcome = replaying.replay(home, batch)
-                except (WarehouseRefused, replaying.NothingQuarantined) as error:
-                    click.echo(f"{batch}: not tried: {error}", err=True)
-                    failed += 1
-                else:
-                    click.echo(f"{outcome.batch_id}: {outcome.sentence}")
-                    done.append(outcome)
+            tried = try_again(home, batches, say=click.echo, warn=partial(click.echo, err=True))
             process(home)
-        if not waiting:
+        if not tried.batches:
             click.echo("nothing is quarantined")
         click.echo(unread_sentence(current_snapshot(home)))
-        left = sum(outcome.still_refused for outcome in done)
-        refused = sum(outcome.refusal is not None for outcome in done)
-    if failed:
-        raise Ended(REFUSED, f"{failed} of {len(waiting)} batches could not be tried; the reason stands beside each")
+        left = sum(outcome.still_refused for outcome in tried.done)
+        refused = sum(outcome.refusal is not None for outcome in tried.done)
+    if tried.not_tried:
+        raise Ended(
+            REFUSED, f"{tried.not_tried} of {tried.batches} batches could not be tried; the reason stands beside each"
+        )
     if left or refused:
         raise Ended(QUARANTINED, f"done; {left} records and {refused} whole files are still refused")
 

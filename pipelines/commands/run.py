@@ -1,13 +1,11 @@
 """``hiptriage run``: land files, load, score, publish; and say what became of every record."""
 
 from collections.abc import Iterable
-from dataclasses import asdict
-from datetime import datetime
 from pathlib import Path
 
 import click
 
-from pipelines.console import unread_sentence
+from pipelines.console import kept_sentence, unread_sentence
 from pipelines.instance import use_instance_of
 from pipelines.model_in_force import versions_in_force
 from pipelines.options import clinic_option
@@ -16,9 +14,10 @@ from warehouse import landing, ledger, scores
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
 from warehouse.lock import holding
-from warehouse.scores import Versions
+from warehouse.publish_gate import Override, agreed
+from warehouse.published_state import holds_everything
 from warehouse.settings import DataKind
-from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
+from warehouse.snapshot_reading import current_snapshot
 from warehouse.sources import register
 
 
@@ -35,7 +34,16 @@ from warehouse.sources import register
     type=click.Path(path_type=Path, dir_okay=False, exists=True),
     help="Mapping file to keep for this clinic from now on, in place of an earlier version of the same name.",
 )
-def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None, mapping: Path | None) -> None:
+@click.option("--override-reason", metavar="TEXT", help="Why lowered tiers that the publish gate holds may pass now.")
+@click.option("--by", metavar="NAME", help="Who lets them pass; goes with --override-reason.")
+def run(
+    paths: tuple[Path, ...],
+    clinic: str | None,
+    data_kind: DataKind | None,
+    mapping: Path | None,
+    override_reason: str | None,
+    by: str | None,
+) -> None:
     """Load files (default: the landing folder), score what lacks a score, publish a snapshot.
 
     Intake forms, outcomes and decisions are told apart by their columns, formats by their content. Files are copied,
@@ -43,6 +51,9 @@ def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None,
     """
     with plain_ends():
         home = Home.from_environment()
+        if (override_reason is None) != (by is None):
+            raise Ended(USAGE, "--override-reason and --by go together")
+        override = agreed(by=by, reason=override_reason) if by and override_reason else None
         with holding(home, "hiptriage run"):
             if mapping:
                 from warehouse.reading_plan import adopt
@@ -50,9 +61,9 @@ def run(paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind | None,
                 kept = adopt(home, clinic or "", mapping.read_bytes())
                 click.echo(f"mapping {kept.described} is kept for {clinic or 'files that name their clinics'}")
             known = land(home, paths, clinic, data_kind or home.settings().data_kind)
-            done = process(home)
+            done = process(home, override)
         report(home, done, known)
-    end(done)
+    end(home, done)
 
 
 def land(home: Home, paths: tuple[Path, ...], clinic: str | None, data_kind: DataKind) -> list[Reconciled]:
@@ -90,39 +101,29 @@ def _files(paths: Iterable[Path], clinic: str | None) -> Iterable[tuple[str, Pat
             yield clinic or "", path
 
 
-def process(home: Home) -> list[Reconciled]:
+def process(home: Home, override: Override | None = None) -> list[Reconciled]:
     """Load what waits, score what lacks a score, publish; gives the counts of the batches loaded now.
 
-    Does not start Dagster where nothing waits and the current snapshot holds everything and is fresh.
+    ``override``: who lets lowered tiers pass, and why; with it something is always published. Else Dagster is not
+    started where nothing waits and the current snapshot holds everything, is whole and is fresh.
     """
     versions = versions_in_force(home)
     work = scores.outstanding(home, versions)
     waits = work.batch_ids or work.unscored or work.change_waits
-    if not waits and _is_published(home, versions, work.changed_at):
+    if not waits and not override and holds_everything(home, versions):
         return []
     folder = use_instance_of(home)
     click.echo(f"materialising {len(work.batch_ids)} new batches with Dagster ...", err=True)
-    from pipelines.materialise import RunFailed, materialise  # dagster takes seconds to import
+    from pipelines.materialise import RunFailed, let_pass, materialise  # dagster takes seconds to import
 
     try:
-        materialise(folder, work.batch_ids)
+        if override:
+            let_pass(folder, work.batch_ids, override)
+        else:
+            materialise(folder, work.batch_ids)
     except RunFailed as failed:
         raise Ended(UNEXPECTED if failed.unexpected else REFUSED, str(failed)) from None
     return [counts for batch_id in work.batch_ids if (counts := ledger.counts_of(home, batch_id))]
-
-
-def _is_published(home: Home, versions: Versions, changed_at: datetime | None) -> bool:
-    """Whether the current snapshot was made by these versions and after the last change, and is not stale.
-
-    A run that was killed after scoring and before publishing leaves a change that no snapshot holds.
-    """
-    try:
-        snapshot = current_snapshot(home)
-    except SnapshotMissing:
-        return False
-    if any(snapshot.versions[name] != version for name, version in asdict(versions).items()):
-        return False
-    return not snapshot.stale and (changed_at is None or changed_at < snapshot.published_at)
 
 
 def report(home: Home, done: list[Reconciled], known: list[Reconciled]) -> None:
@@ -141,10 +142,12 @@ def report(home: Home, done: list[Reconciled], known: list[Reconciled]) -> None:
     click.echo("next: hiptriage worklist; what was refused and why: hiptriage quarantine list")
 
 
-def end(done: list[Reconciled]) -> None:
+def end(home: Home, done: list[Reconciled]) -> None:
     """End with the exit code that the batches of this run deserve."""
     refused = [counts for counts in done if counts.refusal]
     if refused:
         raise Ended(REFUSED, f"{len(refused)} of {len(done)} files were refused whole; the reason stands beside each")
+    if kept := current_snapshot(home).kept():
+        raise Ended(REFUSED, kept_sentence(kept) + "; if the lower tiers are right: --override-reason TEXT --by NAME")
     if quarantined := sum(counts.quarantined for counts in done):
         raise Ended(QUARANTINED, f"done; {quarantined} records of this run were quarantined")

@@ -29,7 +29,7 @@ def sql(statement: str, clinic: str | None, form: str) -> None:
     with plain_ends():
         home = Home.from_environment()
         snapshot = current_snapshot(home)
-        with connect(snapshot, clinic) as connection:
+        with connect(snapshot, clinic, every_byte=form != "table") as connection:
             for line in notices(snapshot, home, clinic):
                 click.echo(line, err=True)
             with answering():

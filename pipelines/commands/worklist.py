@@ -46,7 +46,8 @@ def worklist(
             raise Ended(USAGE, "the folder of the output file does not exist")
         home = Home.from_environment()
         snapshot = current_snapshot(home)
-        with connect(snapshot, clinic) as connection:
+        # Rows that are printed while they are read must not break off at a damaged place.
+        with connect(snapshot, clinic, every_byte=form != "table" and output is None) as connection:
             head = notices(snapshot, home, clinic)
             if form == "table":
                 limit = None if everything else ROWS_SHOWN if limit is None else limit

@@ -1,10 +1,16 @@
 """Stage 4: the published snapshot that clinicians read."""
 
+from collections.abc import Iterator
+
 import dagster as dg
 
+from pipelines import gate_told, stage_metadata
 from pipelines.failures import without_patient_values
+from pipelines.following import FOLLOWS
+from pipelines.referral_columns import SNAPSHOT_SCHEMA
 from pipelines.stages import publish_snapshot
 from warehouse.home import Home
+from warehouse.publish_gate import PublicationHeld
 
 
 @dg.asset(
@@ -12,18 +18,19 @@ from warehouse.home import Home
     kinds={"duckdb", "parquet"},
     owners=["team:clinic-analysts"],
     deps=["referral_score", "unread_forms"],
+    automation_condition=FOLLOWS,
+    metadata=SNAPSHOT_SCHEMA,
+    check_specs=[gate_told.SPEC],
 )
-def snapshot(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
+def snapshot(context: dg.AssetExecutionContext) -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     """An immutable folder of referral tables, one file a clinic, that readers open without ever meeting a writer."""
     with without_patient_values("publication"):
-        published = publish_snapshot(Home.from_environment(), context.log.info)
-    return dg.MaterializeResult(
-        metadata={
-            "snapshot": published.snapshot_id,
-            "clinics": published.clinics,
-            "unchanged clinics, linked": published.linked,
-            "dagster/row_count": published.referrals,
-            "forms that could not be read": published.unread,
-            "of them with an emergency answer": published.unread_emergency,
-        }
-    )
+        try:
+            published = publish_snapshot(Home.from_environment(), context.log.info)
+        except PublicationHeld as held:
+            yield gate_told.told(held.findings)
+            raise
+        yield dg.MaterializeResult(metadata=stage_metadata.snapshot(published))
+        yield gate_told.told(published.gate)
+        # The table is published, with the earlier tiers; the run fails so that nobody can overlook it.
+        gate_told.fail_where_held(published.gate)

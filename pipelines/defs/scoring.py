@@ -4,18 +4,28 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from pipelines import stage_metadata
 from pipelines.failures import without_patient_values
+from pipelines.following import FOLLOWS
 from pipelines.model_in_force import basis_in_force, settle
+from pipelines.referral_columns import SCORE_SCHEMA, UNREAD_SCHEMA
 from pipelines.stages import look_at_refused, score
 from warehouse.home import Home
 
 
-@dg.asset(group_name="3_scoring", kinds={"duckdb"}, owners=["team:clinic-analysts"], deps=["intake_quarantine"])
+@dg.asset(
+    group_name="3_scoring",
+    kinds={"duckdb"},
+    owners=["team:clinic-analysts"],
+    deps=["intake_quarantine"],
+    automation_condition=FOLLOWS,
+    metadata=UNREAD_SCHEMA,
+)
 def unread_forms(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """Refused records with the tier that their readable cells may mean, so that nobody is lost in quarantine."""
     with without_patient_values("unread forms"):
         done = look_at_refused(Home.from_environment(), context.log.info)
-    return dg.MaterializeResult(metadata={"looked at": done.records, "rules version": done.basis.rules.version})
+    return dg.MaterializeResult(metadata=stage_metadata.forms_looked_at(done))
 
 
 @dg.asset(
@@ -37,7 +47,7 @@ def model_in_force() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
         home = Home.from_environment()
         settle(home)
         basis = basis_in_force(home)
-    yield dg.MaterializeResult(metadata={"model version": basis.model_version, "trained on": basis.training_statement})
+    yield dg.MaterializeResult(metadata=stage_metadata.model(basis))
     yield dg.AssetCheckResult(
         check_name="usable",
         passed=basis.model is not None,
@@ -51,20 +61,13 @@ def model_in_force() -> Iterator[dg.MaterializeResult | dg.AssetCheckResult]:
     kinds={"duckdb", "scikitlearn"},
     owners=["team:clinic-analysts"],
     deps=["intake_valid", "model_in_force"],
+    automation_condition=FOLLOWS,
+    metadata=SCORE_SCHEMA,
 )
 def referral_score(context: dg.AssetExecutionContext) -> dg.MaterializeResult:
     """One score for each record version and each set of versions of model, catalogue, rules and contract."""
     with without_patient_values("scoring"):
         done = score(Home.from_environment(), context.log.info)
-        basis = done.basis
-        if basis.banner:
-            context.log.warning(basis.banner)
-    return dg.MaterializeResult(
-        metadata={
-            "dagster/row_count": done.records,
-            "model version": basis.model_version,
-            "catalogue version": basis.catalogue_version,
-            "rules version": basis.rules.version,
-            "trained on": basis.training_statement,
-        }
-    )
+        if done.basis.banner:
+            context.log.warning(done.basis.banner)
+    return dg.MaterializeResult(metadata=stage_metadata.scores(done))
