@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from pipelines.gate_told import held_sentence
+from pipelines.materialise import RunFailed
 from pipelines.model_in_force import settle
 from pipelines.stages import look_at_refused, publish_snapshot, score
 from warehouse import intake
@@ -21,7 +23,9 @@ def loaded_scored_and_published(_: Path, batch_ids: list[str]) -> None:
     look_at_refused(home, _unheard)
     settle(home)  # all that the asset model_in_force does beside its report
     score(home, _unheard)
-    publish_snapshot(home, _unheard)
+    held = held_sentence(publish_snapshot(home, _unheard).gate)
+    if held:
+        raise RunFailed(f"publication: the publish gate is red: {held}", unexpected=False)
 
 
 def _unheard(_: str) -> None:

@@ -13,11 +13,12 @@ PROGRAM = Path(sys.executable).with_name("hiptriage")
 
 @dataclass(frozen=True)
 class Done:
-    """Exit code and what was printed."""
+    """Exit code and what was printed; of a forked command with counted calls, how many it made."""
 
     code: int
     out: str
     err: str
+    calls: int = 0
 
 
 def hiptriage(*arguments: str | Path, home: Path, cwd: Path | None = None, **environment: str) -> Done:

@@ -44,6 +44,7 @@ GIVEN = {
     "log_loss_worse_by_at_most": 0.01,
     "calibration_slope": {"least": 0.95, "most": 1.05},
     "subgroups": {"least_records": 100, "log_loss_worse_by_at_most": 0.05, "age_from": [16, 40]},
+    "taught": {"least_outcomes": 200, "log_loss_worse_by_at_most": 0.2, "subgroup_worse_by_at_most": 0.3},
     "sentinels": {
         "records": 160,
         "seed": 2,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,7 +23,7 @@ from warehouse.store import opened
 pytestmark = pytest.mark.slow
 
 LOADED, SWAPPED = "warehouse.intake:load:after", "warehouse.snapshots:_swap_pointer:after"
-SEALED, RETIRED = "warehouse.snapshots:_seal:after", "warehouse.snapshots:_retire:after"
+SEALED, RETIRED = "warehouse.snapshots:_seal:after", "warehouse.snapshots:retire:after"
 # In the order of a run. Each is one place where the process may vanish.
 STEPS = (
     "warehouse.archive:_copy:after",
@@ -37,7 +36,7 @@ STEPS = (
     "warehouse.scores:write_unread:after",
     "warehouse.scores:write:before",
     "warehouse.scores:write:after",
-    "warehouse.snapshots:_write:after",
+    "warehouse.snapshot_building:_write:after",
     "warehouse.snapshots:_write_manifest:after",
     "warehouse.quarantine_copy:_put_in_place:before",
     SEALED,
@@ -80,12 +79,6 @@ class Left(NamedTuple):
 
     home: Home
     code: int
-
-
-@pytest.fixture(scope="module")
-def commands() -> Iterator[Commands]:
-    with Commands() as forked:
-        yield forked
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,8 @@ import duckdb
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commands import Done, hiptriage
+from tests.commands import Done
+from tests.forked import Commands
 
 pytestmark = pytest.mark.slow
 
@@ -39,7 +40,7 @@ c,north,2026-01-02T10:00:00Z,41,0,,
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Done]]:
+def used(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Done]]:
     """A home after a real run over planted text, every read command, and runs that fail."""
     folder = tmp_path_factory.mktemp("private") / mark("foldername")
     folder.mkdir()
@@ -48,17 +49,17 @@ def used(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[Done]]:
     broken = folder / f"{mark('filename')} broken.csv"
     broken.write_text(FILE.replace("submitted_at", "when"))
     home = tmp_path_factory.mktemp("home")
-    ran = [hiptriage("run", file, home=home), hiptriage("run", broken, home=home)]
+    ran = [commands("run", file, home=home), commands("run", broken, home=home)]
     assert ran[0].code == 3, ran[0].err
     assert ran[1].code == 4, ran[1].err
     ran += [
-        hiptriage("worklist", "--all", home=home),
-        hiptriage("worklist", "--format", "json", home=home),
-        hiptriage("explain", "north/a", home=home),
-        hiptriage("sql", "SELECT * FROM referrals", home=home),
-        hiptriage("quarantine", "list", home=home),
-        hiptriage("doctor", home=home),
-        hiptriage("run", folder / f"{mark('filename')} missing.csv", home=home),
+        commands("worklist", "--all", home=home),
+        commands("worklist", "--format", "json", home=home),
+        commands("explain", "north/a", home=home),
+        commands("sql", "SELECT * FROM referrals", home=home),
+        commands("quarantine", "list", home=home),
+        commands("doctor", home=home),
+        commands("run", folder / f"{mark('filename')} missing.csv", home=home),
     ]
     return home, ran
 
@@ -151,10 +152,10 @@ def test_nothing_planted_is_ever_printed(used: tuple[Path, list[Done]]) -> None:
         assert "Traceback" not in done.err
 
 
-def test_the_analyst_sees_the_cell_that_was_refused(used: tuple[Path, list[Done]]) -> None:
+def test_the_analyst_sees_the_cell_that_was_refused(commands: Commands, used: tuple[Path, list[Done]]) -> None:
     home, ran = used
     batch = ran[0].out.partition(":")[0]
-    assert mark("rejected") in hiptriage("quarantine", "show", batch, home=home).out
+    assert mark("rejected") in commands("quarantine", "show", batch, home=home).out
 
 
 def test_the_home_is_open_to_its_owner_alone(used: tuple[Path, list[Done]]) -> None:

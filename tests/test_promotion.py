@@ -184,6 +184,7 @@ def refused(done: Done) -> str:
 def test_the_preview_changes_nothing_and_says_what_would_change(home: Home) -> None:
     before, tiers = state(home), table(home)
     done = command("model", "promote", WARY, *BOTH, home=home)
+    assert f"model {WARY} never ran in shadow" in done.out
     assert done.code == 0, done.err
     assert done.out.rstrip().endswith("nothing changed: add --yes")
     assert state(home) == before
@@ -305,13 +306,12 @@ def test_a_promotion_that_died_can_be_given_again_or_taken_back(home: Home) -> N
     assert pointer(taken_back) == LOCKED and current_snapshot(taken_back).id == first
 
 
-def test_a_killed_promotion_is_finished_by_the_next_run(home: Home) -> None:
+def test_a_killed_promotion_is_finished_by_the_next_run(commands: Commands, home: Home) -> None:
     """With the written gates, a real SIGKILL and a real Dagster run."""
-    with Commands() as real:
-        point = "pipelines.model_in_force:point_to:before"
-        assert real("model", "promote", TWIN, *BOTH, "--yes", home=home.root, step=point).code == KILLED
-        assert pointer(home) is None and in_table(home) == {LOCKED}
-        done = real("run", home=home.root)
+    point = "pipelines.model_in_force:point_to:before"
+    assert commands("model", "promote", TWIN, *BOTH, "--yes", home=home.root, step=point).code == KILLED
+    assert pointer(home) is None and in_table(home) == {LOCKED}
+    done = commands("run", home=home.root)
     assert done.code == 0 and f"scored by model {TWIN}" in done.err
     assert pointer(home) == TWIN and in_table(home) == {TWIN}
     (entered,) = model_history.changes(home)

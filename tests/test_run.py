@@ -1,4 +1,8 @@
-"""``hiptriage run`` as people use it: from any folder, in a home of its own, with good and bad input."""
+"""``hiptriage run`` as people use it: from any folder, in a home of its own, with good and bad input.
+
+The first run and the first reading are the installed program in processes of their own; the others are forks of one
+process (``tests.forked``), each with Dagster where what a run does with bad input is the point.
+"""
 
 from __future__ import annotations
 
@@ -15,6 +19,7 @@ import pytest
 from models.model_file import default_locked_folder
 from schemas.referral import referral_schema
 from tests.commands import Done, hiptriage
+from tests.forked import Commands
 from warehouse.home import Home
 from warehouse.store import opened
 
@@ -66,17 +71,19 @@ def test_the_published_table_has_every_column_and_the_ill_one_first(first: tuple
     assert rows["b"]["data_kind"] == "live"
 
 
-def test_the_same_file_again_is_nothing_new_and_starts_no_dagster(first: tuple[Path, Path, Done]) -> None:
+def test_the_same_file_again_is_nothing_new_and_starts_no_dagster(
+    commands: Commands, first: tuple[Path, Path, Done]
+) -> None:
     home, file, _ = first
-    again = hiptriage("run", file, "--clinic", "north", home=home)
+    again = commands("run", file, "--clinic", "north", home=home)
     assert again.code == 0
     assert "these bytes came before" in again.out
     assert "nothing new" in again.out
     assert "Dagster" not in again.err
 
 
-def test_another_home_knows_nothing_of_it(first: tuple[Path, Path, Done], tmp_path: Path) -> None:
-    empty = hiptriage("worklist", home=tmp_path / "elsewhere")
+def test_another_home_knows_nothing_of_it(commands: Commands, tmp_path: Path) -> None:
+    empty = commands("worklist", home=tmp_path / "elsewhere")
     assert empty.code == 2
     assert "nothing has been published yet" in empty.err
 
@@ -93,19 +100,21 @@ BAD: dict[str, tuple[bytes, int, str]] = {
 }
 
 
-def test_bad_files_get_a_sentence_each_and_the_good_one_beside_them_is_published(tmp_path: Path) -> None:
+def test_bad_files_get_a_sentence_each_and_the_good_one_beside_them_is_published(
+    commands: Commands, tmp_path: Path
+) -> None:
     folder, home = tmp_path / "in", tmp_path / "home"
     folder.mkdir()
     for name, (content, _, _) in BAD.items():
         (folder / f"{name}.csv").write_bytes(content)
     (folder / "good.csv").write_text(HEADER + WELL)
-    done = hiptriage("run", folder, "--clinic", "north", home=home)
+    done = commands("run", folder, "--clinic", "north", home=home)
     assert done.code == 4
     assert "6 of 9 files were refused whole" in done.err
     for _, _, sentence in BAD.values():
         assert sentence in done.out
     assert len(list((home / "archive").iterdir())) == len(BAD) + 1
-    assert len(json.loads(hiptriage("worklist", "--format", "json", home=home).out)) == 1
+    assert len(json.loads(commands("worklist", "--format", "json", home=home).out)) == 1
     assert "Traceback" not in done.err
 
 
@@ -118,16 +127,18 @@ USAGE = {
 
 
 @pytest.mark.parametrize("case", USAGE)
-def test_usage_errors_end_with_2_and_load_nothing(case: str, tmp_path: Path) -> None:
+def test_usage_errors_end_with_2_and_load_nothing(commands: Commands, case: str, tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text(HEADER + WELL)
     arguments, sentence = USAGE[case]
-    done = hiptriage(*arguments, home=tmp_path / "home", cwd=tmp_path)
+    done = commands(*arguments, home=tmp_path / "home", cwd=tmp_path)
     assert done.code == 2
     assert sentence in done.err
     assert "Traceback" not in done.err
 
 
-def test_a_second_run_waits_says_who_holds_the_lock_and_ends_with_4(first: tuple[Path, Path, Done]) -> None:
+def test_a_second_run_waits_says_who_holds_the_lock_and_ends_with_4(
+    commands: Commands, first: tuple[Path, Path, Done]
+) -> None:
     home, file, _ = first
     program = textwrap.dedent("""
         import sys
@@ -146,8 +157,8 @@ def test_a_second_run_waits_says_who_holds_the_lock_and_ends_with_4(first: tuple
     )
     try:
         assert other.stdout and other.stdout.readline() == "held\n"
-        done = hiptriage("run", file, "--clinic", "north", home=home, HIPTRIAGE_LOCK_WAIT_SECONDS="0.5")
-        read = hiptriage("worklist", home=home)
+        done = commands("run", file, "--clinic", "north", home=home, HIPTRIAGE_LOCK_WAIT_SECONDS="0.5")
+        read = commands("worklist", home=home)
     finally:
         other.communicate("\n")
     assert done.code == 4
@@ -155,17 +166,19 @@ def test_a_second_run_waits_says_who_holds_the_lock_and_ends_with_4(first: tuple
     assert read.code == 0
 
 
-def test_a_warehouse_of_a_newer_version_is_refused_with_4(tmp_path: Path) -> None:
+def test_a_warehouse_of_a_newer_version_is_refused_with_4(commands: Commands, tmp_path: Path) -> None:
     (tmp_path / "good.csv").write_text(HEADER + WELL)
     home = Home(tmp_path / "home")
     with opened(home, "test") as connection:
         connection.execute("UPDATE warehouse_version SET version = 99")
-    done = hiptriage("run", tmp_path / "good.csv", "--clinic", "north", home=home.root)
+    done = commands("run", tmp_path / "good.csv", "--clinic", "north", home=home.root)
     assert done.code == 4
     assert "newer version" in done.err
 
 
-def test_a_model_that_does_not_match_its_hash_leaves_rules_only_with_a_banner(tmp_path: Path) -> None:
+def test_a_model_that_does_not_match_its_hash_leaves_rules_only_with_a_banner(
+    commands: Commands, tmp_path: Path
+) -> None:
     (tmp_path / "good.csv").write_text(HEADER + WELL + ILL)
     home = Home(tmp_path / "home")
     home.ensure()
@@ -173,10 +186,10 @@ def test_a_model_that_does_not_match_its_hash_leaves_rules_only_with_a_banner(tm
     with (home.models / "tampered" / "model.skops").open("ab") as model:
         model.write(b"x")
     (home.models / "current").write_text("tampered\n")
-    done = hiptriage("run", tmp_path / "good.csv", "--clinic", "north", home=home.root)
+    done = commands("run", tmp_path / "good.csv", "--clinic", "north", home=home.root)
     assert done.code == 0, done.err
     assert "RULES ONLY" in done.err
-    listed = hiptriage("worklist", "--format", "json", home=home.root)
+    listed = commands("worklist", "--format", "json", home=home.root)
     assert "RULES ONLY" in listed.err
     rows = {row["record_id"]: row for row in json.loads(listed.out)}
     assert rows["b"]["tier"] == "emergency"
@@ -184,18 +197,20 @@ def test_a_model_that_does_not_match_its_hash_leaves_rules_only_with_a_banner(tm
     assert rows["a"]["needs_review"]
     assert rows["a"]["differential"] == []
     assert rows["a"]["model_version"] == "rules-only"
-    assert hiptriage("doctor", home=home.root).code == 4
-    again = hiptriage("run", home=home.root)
+    assert commands("doctor", home=home.root).code == 4
+    again = commands("run", home=home.root)
     assert "nothing new" in again.out
 
 
-def test_an_earlier_answer_is_carried_forward_and_a_correction_keeps_the_clock(tmp_path: Path) -> None:
+def test_an_earlier_answer_is_carried_forward_and_a_correction_keeps_the_clock(
+    commands: Commands, tmp_path: Path
+) -> None:
     home = tmp_path / "home"
     (tmp_path / "1.csv").write_text(HEADER + ILL)
     (tmp_path / "2.csv").write_text(HEADER + "b,2026-01-05T10:00:00+00:00,31,female,,,,1,right,1\n")
     for name in ("1.csv", "2.csv"):
-        assert hiptriage("run", tmp_path / name, "--clinic", "north", home=home).code == 0
-    (row,) = json.loads(hiptriage("worklist", "--format", "json", home=home).out)
+        assert commands("run", tmp_path / name, "--clinic", "north", home=home, with_dagster=False).code == 0
+    (row,) = json.loads(commands("worklist", "--format", "json", home=home).out)
     assert row["submitted_at"].startswith("2026-01-05")
     assert row["weight_bearing"] is None
     assert row["tier"] == "emergency"
@@ -204,13 +219,13 @@ def test_an_earlier_answer_is_carried_forward_and_a_correction_keeps_the_clock(t
 
 
 def test_doctor_finds_nothing_wrong_and_then_a_lost_archive_file(
-    first: tuple[Path, Path, Done], tmp_path: Path
+    commands: Commands, first: tuple[Path, Path, Done], tmp_path: Path
 ) -> None:
     home = tmp_path / "copy"
     shutil.copytree(first[0], home, symlinks=True)
     home.chmod(0o700)
-    assert hiptriage("doctor", home=home).code == 0
+    assert commands("doctor", home=home).code == 0
     next((home / "archive").iterdir()).unlink()
-    broken = hiptriage("doctor", home=home)
+    broken = commands("doctor", home=home)
     assert broken.code == 4
     assert "archived bytes are missing or changed" in broken.out

@@ -225,7 +225,7 @@ STEPS = [
     (erasure, "_remove_old_files", "before"),
     (rebuilding, "_copy", "after"),
     (erasure, "rebuild", "after"),
-    (snapshots, "_build", "before"),
+    (snapshots, "build", "before"),
     (snapshots, "_swap_pointer", "before"),
     (snapshots, "_swap_pointer", "after"),
     (erasure, "_remove_snapshots", "before"),
@@ -637,7 +637,7 @@ def test_a_batch_that_cannot_be_tried_again_keeps_the_others_from_nothing(
     monkeypatch.setattr("pipelines.commands.run.process", processed.append)
     done = CliRunner().invoke(quarantine, ["replay"])
     assert done.exit_code == 4
-    assert f"{lost}: not tried: the archived file of this batch is gone" in done.output
+    assert f"{lost}: not tried: the archived copy of the file is gone" in done.output
     assert f"{kept}: 1 tried again" in done.output
     assert "1 of 2 batches could not be tried" in done.output
     assert len(processed) == 1
