@@ -47,9 +47,11 @@ def metadata_of(looked: Looked, table: str) -> dict[str, object]:
 
 
 def evaluations(batches: Sequence[Looked]) -> Iterator[dg.AssetCheckEvaluation]:
-    """The checks of each batch, the red ones last: a page that shows one batch of many then shows one of those."""
-    found = [evaluation for looked in batches for evaluation in _of_batch(looked)]
-    yield from sorted(found, key=lambda evaluation: not evaluation.passed)
+    """The checks of each batch. The head of a check's page shows one batch of the last run, whichever Dagster planned
+    last, so no order given here would bring a red one to it: the check's Partitions show each.
+    """
+    for looked in batches:
+        yield from _of_batch(looked)
 
 
 def reported(looked: Looked) -> Iterator[dg.AssetMaterialization | dg.AssetCheckEvaluation]:

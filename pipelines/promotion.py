@@ -5,9 +5,9 @@ and its gates (``pipelines.proposal``), the pointer (``warehouse.model_pointer``
 (``warehouse.model_history``), words on a terminal (``pipelines.commands``). Nothing here knows of a command line or of
 Dagster.
 
-Every change goes the same way, under the lock: it is entered in the history, the pointer is swapped, and the table is
-scored and published by the ``rescore`` job, which the caller starts. A process that dies in between leaves a change
-that is entered and not published; the next run makes and publishes it.
+Every change goes the same way, under the lock: it is entered in the history, the pointer is swapped, and the caller
+has the table scored and published. A process that dies in between leaves a change that is entered and not published;
+the next run makes and publishes it.
 """
 
 import json

@@ -1,24 +1,17 @@
-"""Candidates under one protocol: the rule of choice, calibration, prediction sets, and what no fit may read."""
+"""Candidates under one protocol: the rule of choice, calibration, prediction sets."""
 
 from __future__ import annotations
-
-import shutil
-import subprocess
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
 from mapie.classification import SplitConformalClassifier
 
-from models.candidates import BLEND, BOOSTING, LOGISTIC, NAIVE_BAYES, POSTERIOR, best, best_calibration, temper
+from models.candidates import BLEND, LOGISTIC, NAIVE_BAYES, POSTERIOR, best, best_calibration, temper
 from models.conformal import _Given, class_thresholds
 from models.figures import Place
 from models.linear_scores import LinearScores
-from models.model_file import version_of
 from models.pool import LogLinearPool
 from models.worlds import worlds
-from tests.small_model import SMALL_N, SMALL_SEED, small_model
 
 ELIGIBLE = (NAIVE_BAYES, POSTERIOR, LOGISTIC, BLEND)
 
@@ -108,18 +101,6 @@ def test_worlds_differ_from_home_and_from_each_other() -> None:
     assert {world.figures for world in kinds} == {Place.WITHIN, Place.AT_THE_ENDS}
 
 
-def test_a_training_run_compares_everybody_on_every_world() -> None:
-    trained = small_model()
-    choice = trained.choice
-    assert set(choice.log_loss) == {*ELIGIBLE, BOOSTING, "prevalence"}
-    assert {world for of_worlds in choice.log_loss.values() for world in of_worlds} == set(worlds().held_back)
-    assert choice.chosen in choice.eligible == ELIGIBLE
-    prevalence = np.mean([loss for loss, _ in choice.log_loss["prevalence"].values()])
-    assert np.mean([loss for loss, _ in choice.log_loss[choice.chosen].values()]) < prevalence - 1
-    assert set(trained.facts["calibration"]["tried"]) == {"none", "temperature", "sigmoid", "isotonic"}
-    assert [size for size, _ in trained.learning_curve] == [SMALL_N // 16, SMALL_N // 4, SMALL_N]
-
-
 def test_a_pool_takes_equals_only() -> None:
     one = LinearScores.of(np.array(["a", "b"]), np.zeros((2, 3)), np.zeros(2))
     other = LinearScores.of(np.array(["a", "c"]), np.zeros((2, 3)), np.zeros(2))
@@ -127,27 +108,3 @@ def test_a_pool_takes_equals_only() -> None:
         LogLinearPool.of([one, other])
     with pytest.raises(ValueError, match="summing to 1"):
         LogLinearPool.of([one, one], [0.5, 0.6])
-
-
-TRAIN = """
-from models.catalogue import load_catalogue
-from models.model_file import version_of
-from models.training import train
-trained = train(load_catalogue(), n={n}, seed={seed})
-facts = {{name: value for name, value in trained.facts.items() if name != "code_version"}}
-print(version_of(trained.estimator, facts))
-"""
-
-
-@pytest.mark.slow
-def test_the_same_seed_gives_the_same_model_where_no_case_can_be_read(tmp_path: Path) -> None:
-    """Trained again from copies of the knowledge and the code alone: no published case is anywhere near."""
-    root = Path(__file__).parents[1]
-    for part in ("models", "schemas"):
-        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("locked", "__pycache__"))
-    script = "import sys; sys.path.insert(0, '.')" + TRAIN.format(n=SMALL_N, seed=SMALL_SEED)
-    ended = subprocess.run(
-        [sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
-    )
-    mine = {name: value for name, value in small_model().facts.items() if name != "code_version"}
-    assert ended.stdout.strip() == version_of(small_model().estimator, mine)

@@ -1,15 +1,11 @@
-"""The Dagster project: what is defined, that the tools find it, and that its graph shows in a real browser."""
+"""The Dagster project: what is defined, and that the tools find it. Its pages: ``tests/test_browser.py``."""
 
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import socket
+import re
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import dagster as dg
@@ -17,8 +13,6 @@ import pytest
 
 from pipelines.definitions import hiptriage as definitions
 from pipelines.instance import use_instance_of
-from tests.commands import PROGRAM
-from tests.forked import Commands
 from warehouse.home import Home
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -88,7 +82,32 @@ def test_batches_are_dynamic_partitions_and_runs_stay_in_one_process(graph: dg.A
         assert isinstance(partitions, dg.DynamicPartitionsDefinition)
         assert partitions.name == "batch"
     assert definitions().executor is dg.in_process_executor
-    assert {job.name for job in definitions().jobs or []} == {"record_path", "rescore", "training"}
+
+
+NAMED = re.compile(r"`([a-z_]+)`")
+
+
+def table_under(page: str, heading: str) -> list[list[str]]:
+    """Cells of the first table under a heading of a page in docs, without its head."""
+    section = (PROJECT / "docs" / page).read_text("utf-8").partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    rows = [line.strip("|").split("|") for line in section.splitlines() if line.startswith("|")]
+    return rows[2:]
+
+
+def test_the_analysts_day_names_every_sensor_schedule_and_job() -> None:
+    found = definitions()
+    rows = table_under("analysts-day.md", "What happens by itself")
+    switches = {*(sensor.name for sensor in found.sensors or []), *(each.name for each in found.schedules or [])}
+    assert {name for row in rows for name in NAMED.findall(row[0])} == switches
+    rows = table_under("analysts-day.md", "Jobs")
+    assert {name for row in rows for name in NAMED.findall(row[0])} == {job.name for job in found.jobs or []}
+
+
+def test_operations_says_of_every_red_check_what_to_do() -> None:
+    page = (PROJECT / "docs" / "operations.md").read_text("utf-8").partition("| red check |")[2]
+    rows = [line.strip("|").split("|") for line in page.splitlines() if line.startswith("|")]
+    assert {name for row in rows for name in NAMED.findall(row[0])} == {name.partition(":")[2] for name in CHECKS}
+    assert all(len(row) == 3 and all(cell.strip() for cell in row) for row in rows[1:])
 
 
 def test_telemetry_and_the_first_visit_window_are_off(home: Home) -> None:
@@ -109,52 +128,3 @@ def test_dagsters_own_tools_find_the_definitions(arguments: list[str], home: Hom
     assert done.returncode == 0, done.stdout + done.stderr
     if "list" in arguments:
         assert all(name in done.stdout for names in GROUPS.values() for name in names)
-
-
-@pytest.fixture
-def ui(commands: Commands, home: Home, tmp_path: Path) -> Iterator[str]:
-    """Address of ``hiptriage dev`` over a home with one loaded file; ends with the test."""
-    file = tmp_path / "one.csv"
-    file.write_text("record_id,submitted_at,age_years\na,2026-01-02T10:00:00Z,30\n")
-    assert commands("run", file, "--clinic", "north", home=home.root).code == 0
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with (tmp_path / "dev.log").open("w") as log:
-        server = subprocess.Popen([PROGRAM, "dev", "--port", str(port)], stdout=log, stderr=log, start_new_session=True)
-        try:
-            yield f"http://127.0.0.1:{port}"
-        finally:
-            os.killpg(server.pid, signal.SIGTERM)
-            try:
-                server.wait(20)
-            except subprocess.TimeoutExpired:
-                os.killpg(server.pid, signal.SIGKILL)
-                server.wait()
-
-
-@pytest.mark.slow
-def test_the_asset_graph_shows_in_a_browser_with_nothing_in_the_way(ui: str, tmp_path: Path) -> None:
-    chromium = shutil.which("chromium")
-    if chromium is None and "CI" not in os.environ:
-        pytest.skip("no chromium on this machine")
-    from playwright.sync_api import Error, expect, sync_playwright
-
-    quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=quiet)
-        page = browser.new_page(viewport={"width": 1600, "height": 900})
-        for _ in range(90):
-            try:
-                page.goto(f"{ui}/asset-groups/")
-                break
-            except Error:
-                time.sleep(1)
-        for group in GROUPS:
-            expect(page.get_by_text(group).first).to_be_visible(timeout=60_000)
-        time.sleep(4)  # the first-visit window would come about three seconds after the page
-        page.get_by_text("2_intake").last.click(timeout=5_000)
-        page.goto(f"{ui}/assets/intake_valid")
-        expect(page.get_by_text("Records that the contract accepted").first).to_be_visible(timeout=60_000)
-        page.screenshot(path=tmp_path / "asset.png")
-        browser.close()

@@ -408,3 +408,45 @@ def test_a_file_that_is_too_large_for_a_disk_with_room_for_others_is_refused(
     disk.empty()
     (large,) = replay.waiting(home)
     assert replay.replay(home, large).released == 20_000
+
+
+def test_a_name_in_another_encoding_stops_no_file(home: Home) -> None:
+    other = dropped(home, "z.csv", text("other"))
+    strange = other.with_name(os.fsdecode(b"A M\xfcller.csv"))
+    strange.write_text(text("strange"))
+    for file in (other, strange):
+        os.utime(file, (1, 1))
+    assert [counts.accepted for counts in loaded(home)] == [2, 2]
+
+
+def test_a_file_without_a_clinic_that_no_reader_can_look_into_stops_no_other(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: object) -> None:
+        raise RuntimeError(CANARY)
+
+    dropped(home, "z.csv", text("other"))
+    (home.landing / "a.csv").write_text(text("first"))
+    monkeypatch.setattr(sources, "plan_of", fails)
+    assert landing.take_in(home).new == 2
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ESTALE, errno.ETIMEDOUT])
+def test_an_archive_that_the_machine_cannot_reach_refuses_no_batch(
+    home: Home, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    dropped(home, "good.csv", text("good"))
+    landing.take_in(home)
+    (batch,) = sources.pending_batches(home)
+    opens = Path.open
+
+    def cannot(file: Path, *given: Any, **named: Any) -> Any:
+        if file.parent == home.archive:
+            raise OSError(number, os.strerror(number))
+        return opens(file, *given, **named)
+
+    with monkeypatch.context() as while_away:
+        while_away.setattr(Path, "open", cannot)
+        with pytest.raises(WarehouseRefused, match=errno.errorcode[number]):
+            intake.load(home, batch)
+    assert intake.load(home, batch).accepted == 2

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
-from tests.published_home import at, score, take_in
+from tests.published_home import about, at, score, score_again, take_in
 from warehouse.home import Home
 from warehouse.scores import Versions, next_unscored, outstanding
+from warehouse.snapshot_reading import connect, current_snapshot
+from warehouse.snapshots import publish
 from warehouse.store import opened
 
 OLDER: dict[str, Any] = {"record_id": "a", "submitted_at": at(0), "systemic__fever": 1, "weight_bearing": "cannot"}
@@ -71,3 +73,22 @@ def test_versions_that_come_in_order_are_scored_once(home: Home, tmp_path: Path)
     score(home, scored_at=datetime.now(UTC))
     take_in(home, "north", [NEWER], tmp_path)
     assert for_rules(home)["submitted_at"].to_list() == [at(3)]
+
+
+def test_an_older_version_counts_also_where_the_clock_went_back_before_it_came(home: Home, tmp_path: Path) -> None:
+    take_in(home, "north", [NEWER], tmp_path)
+    ahead = datetime.now(UTC) + timedelta(hours=2)
+    score(home, scored_at=ahead)
+    take_in(home, "north", [OLDER], tmp_path)
+    assert for_rules(home)["weight_bearing"].to_list() == ["cannot", "cannot"]
+    score(home, lambda _: {"tier": "emergency"}, scored_at=datetime.now(UTC))
+    assert outstanding(home, versions(home)).unscored == 0
+
+
+def test_the_last_score_is_shown_though_the_clock_went_back_before_it(home: Home, tmp_path: Path) -> None:
+    take_in(home, "north", [NEWER], tmp_path)
+    score(home, scored_at=at(10))
+    score_again(home, lambda _: {"tier": "emergency"}, at(9))
+    publish(home, about=about())
+    with connect(current_snapshot(home)) as connection:
+        assert connection.execute("SELECT tier FROM referrals").fetchall() == [("emergency",)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,16 +18,26 @@ import pytest
 from sklearn.linear_model import LogisticRegression
 
 from models import evaluation, figures, naive_bayes
+from models.candidates import BLEND, BOOSTING, LOGISTIC, NAIVE_BAYES, POSTERIOR
 from models.catalogue import Catalogue, load_catalogue
 from models.cohort import Cohort, generate
 from models.contributing import contributing_factors
 from models.decision_costs import check_costs, decision_costs
 from models.differential import prediction_sets, probabilities, readings, too_thin, unlike_training
 from models.features import feature_matrix, feature_names
-from models.model_file import LockedModel, ModelRefused, default_locked_folder, figures_digest, load_model, save_model
+from models.model_file import (
+    LockedModel,
+    ModelRefused,
+    default_locked_folder,
+    figures_digest,
+    load_model,
+    save_model,
+    version_of,
+)
 from models.posterior import CataloguePosterior
 from models.red_flags import without_red_flags
 from models.training import TrainedModel
+from models.worlds import worlds
 from tests.small_model import SMALL_N, SMALL_SEED, small_evaluation, small_model
 
 
@@ -74,6 +86,42 @@ def test_the_run_writes_down_what_it_was(saved: Path) -> None:
     for words in (manifest["model_version"], "not tested on this clinic's patients", "Not yet signed by a clinician"):
         assert words in card
     assert "Nothing on this page is proof of safety" in report and manifest["model_version"] in report
+
+
+def test_a_training_run_compares_everybody_on_every_world() -> None:
+    trained = small_model()
+    choice, eligible = trained.choice, (NAIVE_BAYES, POSTERIOR, LOGISTIC, BLEND)
+    assert set(choice.log_loss) == {*eligible, BOOSTING, "prevalence"}
+    assert {world for of_worlds in choice.log_loss.values() for world in of_worlds} == set(worlds().held_back)
+    assert choice.chosen in choice.eligible == eligible
+    prevalence = np.mean([loss for loss, _ in choice.log_loss["prevalence"].values()])
+    assert np.mean([loss for loss, _ in choice.log_loss[choice.chosen].values()]) < prevalence - 1
+    assert set(trained.facts["calibration"]["tried"]) == {"none", "temperature", "sigmoid", "isotonic"}
+    assert [size for size, _ in trained.learning_curve] == [SMALL_N // 16, SMALL_N // 4, SMALL_N]
+
+
+TRAIN = """
+from models.catalogue import load_catalogue
+from models.model_file import version_of
+from models.training import train
+trained = train(load_catalogue(), n={n}, seed={seed})
+facts = {{name: value for name, value in trained.facts.items() if name != "code_version"}}
+print(version_of(trained.estimator, facts))
+"""
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_model_where_no_case_can_be_read(tmp_path: Path) -> None:
+    """Trained again from copies of the knowledge and the code alone: no published case is anywhere near."""
+    root = Path(__file__).parents[1]
+    for part in ("models", "schemas"):
+        shutil.copytree(root / part, tmp_path / part, ignore=shutil.ignore_patterns("locked", "__pycache__"))
+    script = "import sys; sys.path.insert(0, '.')" + TRAIN.format(n=SMALL_N, seed=SMALL_SEED)
+    ended = subprocess.run(
+        [sys.executable, "-P", "-c", script], capture_output=True, text=True, cwd=tmp_path, check=True
+    )
+    mine = {name: value for name, value in small_model().facts.items() if name != "code_version"}
+    assert ended.stdout.strip() == version_of(small_model().estimator, mine)
 
 
 def test_the_locked_model_is_good_on_records_it_never_saw(catalogue: Catalogue, locked: LockedModel) -> None:

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import duckdb
 import pyarrow.parquet as pq
 import pytest
 
+from pipelines.definitions import hiptriage as definitions
+from pipelines.defs.intake import BATCHES
+from pipelines.instance import use_instance_of
 from tests.commands import Done
 from tests.forked import Commands
+from warehouse import audit, backup
+from warehouse.home import Home
+from warehouse.store import opened
 
 pytestmark = pytest.mark.slow
 
@@ -164,3 +172,104 @@ def test_the_home_is_open_to_its_owner_alone(used: tuple[Path, list[Done]]) -> N
         assert (home / file).stat().st_mode & 0o077 == 0
     for folder in ("archive", "landing", "snapshots", "models", "dagster"):
         assert (home / folder).stat().st_mode & 0o077 == 0
+
+
+# --- What the services do, over people whose record ids and keys are planted too ------------------------------------
+
+SERVED = f"""record_id,patient_key,submitted_at,age_years,sex,weight_bearing,systemic__fever,rest_pain,duration_weeks,\
+pain_site__groin,side,{mark("header")},notes
+{mark("record")},{mark("person")},2026-01-02T10:00:00Z,31,female,cannot,1,1,1,\
+1,right,{mark("unmapped")},"Call {mark("notes")}, please"
+{mark("other")},{mark("person")},2026-01-03T10:00:00Z,{mark("rejected")},female,normal,0,0,3,1,left,,
+"""
+WHO = {"by": "Ada", "reason": "because"}
+REQUEST = {"request": "r-1", "how": "restrict", "by": "Ada", "reason": "patient_request"}
+# Jobs that look at or change people's records, and such that fail; the forms hold no patient value.
+LAUNCHED: tuple[tuple[str, dict[str, object], bool], ...] = (
+    ("promote", WHO | {"second": "Ben", "version": "nosuch", "confirm": True}, False),
+    ("shadow", WHO | {"what": "stop"}, False),
+    ("dismiss_refused", {"batch": "nosuch", "record_number": 1, "by": "Ada", "reason": "telephoned"}, False),
+    ("withdraw", REQUEST | {"request": "r-2"}, False),
+    ("withdraw", REQUEST, True),
+    ("replay_quarantine", {}, True),
+    ("purge", {"confirm": True}, True),
+)
+
+
+def serve(home: Home) -> None:
+    """What the services and an analyst do, in this process: every sensor, the jobs and checks, alerts and a backup."""
+    project = definitions()
+    cursors: dict[str, str | None] = {}
+
+    def tick(instance: dg.DagsterInstance) -> None:
+        for sensor in project.sensors or []:
+            if isinstance(sensor, dg.AutomationConditionSensorDefinition):
+                continue
+            context = dg.build_sensor_context(instance, cursors.get(sensor.name), sensor_name=sensor.name)
+            said = sensor(context)
+            cursors[sensor.name] = said.cursor if isinstance(said, dg.SensorResult) and said.cursor else context.cursor
+            print(sensor.name, said, cursors[sensor.name])
+
+    with dg.DagsterInstance.from_config(str(use_instance_of(home))) as instance:
+
+        def launch(job: str, config: object = None, **more: object) -> bool:
+            result = project.resolve_job_def(job).execute_in_process(
+                run_config=config, instance=instance, raise_on_error=False, **more
+            )
+            print([entry.to_json() for entry in instance.all_logs(result.run_id)])
+            return result.success
+
+        tick(instance)
+        assert launch("landing")
+        (batch,) = instance.get_dynamic_partitions(str(BATCHES.name))
+        assert launch("intake", partition_key=batch)
+        for job, form, is_good in LAUNCHED:
+            assert launch(job, {"ops": {job: {"config": form}}}) == is_good, job
+        assert launch("checks")
+        tick(instance)
+        print(cursors)
+    made = backup.make(home, home.root.parent / "backups")
+    print(made.manifest)
+    with opened(home, "test") as connection:
+        print(*audit.entries(connection), sep="\n")
+
+
+@pytest.fixture(scope="module")
+def served(commands: Commands, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Done, str]:
+    """The home, what was printed, and the alerts that went out."""
+    root = tmp_path_factory.mktemp("served")
+    home = Home(root / "home")
+    home.root.mkdir(mode=0o700)
+    home.ensure()
+    sent = root / "sent"
+    sent.touch()
+    (home.root / "settings.toml").write_text(
+        'data_kind = "sample"\nlanding_settle_seconds = 0\n[alerts]\n'
+        f'command = ["{shutil.which("sh")}", "-c", "cat >> {sent}"]\n'
+    )
+    for clinic, name in (("north", f"{mark('filename')}.csv"), (mark("foldername"), "x.csv")):
+        (home.landing / clinic).mkdir()
+        (home.landing / clinic / name).write_text(SERVED)
+    request = home.withdrawals / "r-1.csv"
+    request.parent.mkdir(mode=0o700, exist_ok=True)
+    request.touch(mode=0o600)
+    request.write_text(f"clinic_id,record_id\nnorth,{mark('record')}\n")
+    done = commands.call("tests.test_privacy:serve", home=home.root)
+    assert done.code == 0, done.out[-3000:] + done.err[-3000:]
+    return home.root, done, sent.read_text()
+
+
+def test_sensors_jobs_checks_and_alerts_say_nothing_of_a_person(served: tuple[Path, Done, str]) -> None:
+    home, done, sent = served
+    assert "1 new emergency row" in sent and "could not be read" in sent and "runs failed" in sent
+    for text in (done.out, done.err, sent):
+        assert CANARY not in text
+    for file in (home / "dagster").rglob("*.db"):  # the process ended as a killed one does: what it wrote last is aside
+        connection = sqlite3.connect(file)
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        connection.close()
+    everything = list(decoded(home))
+    kept = [(name, place, text) for name, place, text in everything if name.startswith("dagster/")]
+    assert {place for _, place, _ in kept} >= {"runs", "event_logs", "asset_check_executions", "asset_keys"}
+    assert [(name, place) for name, place, text in kept if CANARY in text] == []
+    assert [place for _, place, text in everything if "audit" in place and CANARY in text] == []

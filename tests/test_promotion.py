@@ -34,14 +34,14 @@ from warehouse.store import opened
 pytestmark = pytest.mark.slow
 
 MANIFEST = read_manifest(default_locked_folder())
+ESTIMATOR = load_model(default_locked_folder()).estimator
 LOCKED = str(MANIFEST["model_version"])
 
 
 def other_manifest(**changed: Any) -> dict[str, Any]:
     """That of the locked model, parts of it changed, with the version that then follows."""
     manifest = {**MANIFEST, **changed}
-    estimator = load_model(default_locked_folder()).estimator
-    return {**manifest, "model_version": version_of(estimator, manifest)}
+    return {**manifest, "model_version": version_of(ESTIMATOR, manifest)}
 
 
 SAME = other_manifest(seed=-1)  # scores as the locked model does

@@ -26,7 +26,7 @@ from pipelines.model_in_force import basis_in_force
 from pipelines.published_about import about as publication_of
 from schemas.snapshot_tables import published_columns
 from tests.assets_in_turn import loaded_scored_and_published
-from tests.published_home import about, at, published, score, score_again, take_in
+from tests.published_home import about, at, mark_unread, published, score, score_again, take_in
 from warehouse import audit, clinic_files, model_history, publication
 from warehouse.checkup import check_home
 from warehouse.home import Home
@@ -150,6 +150,67 @@ def test_a_change_of_model_with_names_is_the_override_of_its_first_publication(c
     later = publish(copied, about=about(model_version="m3"), limits=LIMITS)
     assert state_of(later) == "held"  # and of no later one
     assert shown(copied)["same"] == ("same_day", "m2")
+
+
+def test_a_change_of_model_lets_nothing_pass_that_other_rules_lower(copied: Home) -> None:
+    score_again(
+        copied,
+        lambda row: {"rules_version": "r2"} | ({"tier": "routine"} if row["record_id"] == "emer" else {}),
+        at(9),
+    )
+    assert publish(copied, about=about(rules_version="r2"), limits=LIMITS).kept == 1
+    score_again(copied, lambda row: {"model_version": "m2", "rules_version": "r2"}, at(10))
+    word = Change(kind="suspend", by="Ada", reason="odd", before=InForce("m1"), after=InForce("m2"))
+    model_history.enter(copied, word)
+    result = publish(copied, about=about(model_version="m2", rules_version="r2"), limits=LIMITS)
+    assert (state_of(result), result.kept, shown(copied)["emer"][0]) == ("held", 1, "emergency")
+
+
+@pytest.mark.parametrize("damaged", ["north.parquet", "manifest.json", "../current"])
+def test_a_damaged_snapshot_lets_no_tier_down(copied: Home, damaged: str) -> None:
+    scored_by_m2(copied, {"emer": "routine"})
+    publish(copied, about=M2, limits=LIMITS)
+    file = current_snapshot(copied).path / damaged
+    file.chmod(0o600)
+    file.write_bytes(b"broken")
+    result = publish(copied, about=M2, limits=LIMITS)
+    assert (state_of(result), result.kept, shown(copied)["emer"]) == ("held", 1, ("emergency", "m1"))
+
+
+def test_what_was_held_stays_held_where_few_records_are_published_anew(home: Home, tmp_path: Path) -> None:
+    for clinic, records in (("north", 6), ("south", 2)):
+        rows = [{"record_id": f"{clinic}{number}", "submitted_at": at(0)} for number in range(records)]
+        take_in(home, clinic, rows, tmp_path)
+    score(home, lambda _: {"tier": "urgent"})
+    publish(home, about=about())
+    score_again(home, lambda _: {"model_version": "m2", "tier": "routine"}, at(9))
+    assert publish(home, about=M2, limits=LIMITS).kept == 8
+    take_in(home, "south", [{"record_id": "more", "submitted_at": at(8)}], tmp_path)
+    score(home, lambda _: {"model_version": "m2"})
+    assert publish(home, about=M2, limits=LIMITS).kept == 8  # the two of south alone are too few to say
+    assert shown(home)["south1"] == ("urgent", "m1")
+
+
+def test_what_a_clinician_says_of_a_held_row_stands(copied: Home, tmp_path: Path) -> None:
+    scored_by_m2(copied, {"emer": "routine"})
+    publish(copied, about=M2, limits=LIMITS)
+    decided = {"record_id": "emer", "submitted_at": at(0), "decided_at": at(20), "decided_by": "Ada", "status": "seen"}
+    take_in(copied, "north", [decided], tmp_path)
+    assert publish(copied, about=M2, limits=LIMITS).kept == 1
+    with connect(current_snapshot(copied)) as connection:
+        found = connection.execute("SELECT tier, status FROM referrals WHERE record_id = 'emer'").fetchall()
+    assert found == [("emergency", "seen")]
+
+
+def test_a_refused_form_that_no_rule_looked_at_leaves_something_to_publish(copied: Home, tmp_path: Path) -> None:
+    versions = Versions("m1", "c1", "r1", "k1")
+    take_in(copied, "north", [{"record_id": "bad", "submitted_at": "yesterday"}], tmp_path)
+    publish(copied, about=about(), limits=LIMITS)  # by a run that looked before this batch was loaded
+    assert not holds_everything(copied, versions)
+    mark_unread(copied, {"bad": "emergency"})
+    assert not holds_everything(copied, versions)  # looked at, and killed before the publication
+    publish(copied, about=about(), limits=LIMITS)
+    assert holds_everything(copied, versions)
 
 
 def test_a_clinicians_decision_a_corrected_and_a_withdrawn_record_are_not_held(copied: Home, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ from warehouse.snapshot_reading import Snapshot, SnapshotMissing, connect, curre
 
 pytestmark = pytest.mark.slow
 
-PATIENCE = 240.0
+PATIENCE = 600.0
 SETTINGS = """
 data_kind = "sample"
 landing_settle_seconds = 0
@@ -38,14 +38,17 @@ landing_seconds = 2
 following_seconds = 2
 reconcile_cron = "0 0 1 1 *"
 """
-HEADER = "record_id,submitted_at,age_years,sex,weight_bearing,systemic__fever,rest_pain,pain_site__groin,side\n"
+HEADER = (
+    "record_id,submitted_at,age_years,sex,weight_bearing,systemic__fever,rest_pain,pain_site__groin,side,"
+    "duration_weeks\n"
+)
 GOOD = (
     HEADER
-    + "a,2026-01-02T10:00:00Z,31,female,normal,0,0,1,left\n"
-    + "b,2026-01-02T11:00:00Z,24,male,cannot,1,1,1,right\n"
-    + "c,2026-01-02T12:00:00Z,44,male,hops,0,0,1,left\n"  # one cell that cannot be read
+    + "a,2026-01-02T10:00:00Z,31,female,normal,0,0,1,left,3\n"
+    + "b,2026-01-02T11:00:00Z,31,female,cannot,1,1,1,right,1\n"
+    + "c,2026-01-02T12:00:00Z,44,male,hops,0,0,1,left,3\n"  # one cell that cannot be read
 )
-MORE = HEADER + "d,2026-01-03T10:00:00Z,52,female,normal,0,0,1,left\n"
+MORE = HEADER + "d,2026-01-03T10:00:00Z,52,female,normal,0,0,1,left,2\n"
 REFUSED = b"%PDF-1.7 no records here"
 SCORING = "__ASSET_JOB"  # the name under which Dagster runs what declarative automation asks for
 
@@ -100,6 +103,15 @@ class Services(NamedTuple):
             return None
         assert {run.status for run in runs} <= {dg.DagsterRunStatus.SUCCESS}, [(r.job_name, r.status) for r in runs]
         return {name: sum(run.job_name == name for run in runs) for name in {run.job_name for run in runs}}
+
+    def state_of_batch(self, clinic: str) -> str:
+        """What the page of a clinic's only batch says of it."""
+        with dg.DagsterInstance.from_config(str(self.home.dagster)) as instance:
+            batches = [key for key in instance.get_dynamic_partitions("batch") if key.startswith(f"{clinic}.")]
+            asked = dg.AssetRecordsFilter(dg.AssetKey("intake_raw"), asset_partitions=batches)
+            (record,) = instance.fetch_materializations(asked, limit=1).records
+        assert record.asset_materialization
+        return str(record.asset_materialization.metadata["state"].value)
 
     def snapshot_with(self, referrals: int) -> Snapshot | None:
         """The current snapshot if it holds so many referrals."""
@@ -176,7 +188,8 @@ def test_files_that_are_dropped_stand_on_the_worklist_by_themselves(services: Se
         unread = connection.execute("SELECT clinic_id, count(*) FROM unread_forms GROUP BY ALL ORDER BY 1").fetchall()
     assert [row[:2] for row in rows] == [("north", "a"), ("north", "b")]
     assert rows[1][2] == "emergency"
-    assert unread == [("north", 1), ("south", 1)], "the bad cell and the bad file are told"
+    assert unread == [("north", 1)], "the form with a bad cell is told"
+    assert services.state_of_batch("south") == "refused whole", "and so is the bad file"
     once = services.until("every run has ended well", services.finished)
     assert set(once) == {"landing", "intake", SCORING}, "nothing else was started"
     assert (once["landing"], once["intake"]) == (1, 1)

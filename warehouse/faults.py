@@ -27,8 +27,21 @@ from warehouse.store import NoRoom, WarehouseRefused
 # With less room than this on the disk of a home, a write that failed says nothing about the file it was for.
 ROOM_BYTES = 256 << 20
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-# The machine as a whole has none of these left, whatever is being read.
-_OF_THE_MACHINE = (errno.EMFILE, errno.ENFILE, errno.EROFS)
+# The machine as a whole has none of these left, or cannot reach a disk across the network, whatever is being read.
+_OF_THE_MACHINE = (
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EROFS,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ENOTCONN,
+    errno.ECONNRESET,
+    errno.ECONNABORTED,
+    errno.ENETDOWN,
+    errno.ENETUNREACH,
+    errno.EHOSTDOWN,
+    errno.EHOSTUNREACH,
+)
 # What DuckDB raises about the values that it was given; everything else is about the warehouse or the disk.
 _OF_THE_VALUES = (
     duckdb.DataError,
@@ -65,9 +78,19 @@ def _sorted_out(error: BaseException) -> BaseException:
         return FileRefused("not_loaded")
     if isinstance(error, duckdb.Error) and (damage.is_damage(error) or not isinstance(error, _OF_THE_VALUES)):
         return error
-    if _number(error) in _OF_THE_MACHINE:
-        return WarehouseRefused(f"the machine refused to load a batch ({errno.errorcode[_number(error)]})")
+    if is_of_the_machine(error):
+        return refusal_of_the_machine(error)
     return FileRefused("read_failed", place=f"{type(error).__name__} at {place_of(error)}")
+
+
+def is_of_the_machine(error: BaseException) -> bool:
+    """Whether a read or write failed for a reason that says nothing about the file it was for."""
+    return _number(error) in _OF_THE_MACHINE
+
+
+def refusal_of_the_machine(error: BaseException) -> WarehouseRefused:
+    """What to raise for such an error, by its kind alone: the batch waits."""
+    return WarehouseRefused(f"the machine refused to load a batch ({errno.errorcode[_number(error)]})")
 
 
 def is_panic(error: BaseException) -> bool:

@@ -6,6 +6,7 @@ Belongs here: loading a registered source, all of it or nothing. Does not belong
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -18,8 +19,7 @@ from schemas.contract import contract_version
 from schemas.problems import FileRefused
 from schemas.records import answer_schema
 from warehouse import follow_up, ledger
-from warehouse.archive import is_whole
-from warehouse.faults import has_room, of_one_file
+from warehouse.faults import has_room, is_of_the_machine, of_one_file, refusal_of_the_machine
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.ledger import Reconciled
@@ -89,19 +89,22 @@ def load_each(home: Home, batch_ids: Sequence[str]) -> Iterator[Reconciled]:
 
 
 def archived_file(home: Home, batch: Batch) -> Path:
-    """The archived file of a batch. Raises FileRefused (archive_gone, archive_changed)."""
+    """The archived file of a batch.
+
+    Raises FileRefused (archive_gone, archive_changed), and WarehouseRefused where the machine cannot read any file now:
+    a good file is not lost for that.
+    """
     file = home.archive / batch.sha256
-    if not is_whole(file, batch.sha256):
-        raise FileRefused("archive_changed" if _can_be_read(file) else "archive_gone")
-    return file
-
-
-def _can_be_read(file: Path) -> bool:
     try:
-        with file.open("rb"):
-            return True
-    except OSError:
-        return False
+        with file.open("rb") as content:
+            found = hashlib.file_digest(content, "sha256").hexdigest()
+    except OSError as error:
+        if is_of_the_machine(error):
+            raise refusal_of_the_machine(error) from None
+        raise FileRefused("archive_gone") from None
+    if found != batch.sha256:
+        raise FileRefused("archive_changed")
+    return file
 
 
 def _check_archive(connection: duckdb.DuckDBPyConnection, home: Home) -> None:

@@ -22,7 +22,7 @@ QUALIFY row_number() OVER (
     ORDER BY (k.record_id IS NOT NULL) DESC,
              (s.model_version = f.model_version AND s.catalogue_version = f.catalogue_version
               AND s.rules_version = f.rules_version AND s.contract_version = f.contract_version) DESC,
-             s.scored_at DESC, s.rowid DESC
+             s.rowid DESC  -- scores are appended: the last is the newest, also where the clock went back
 ) = 1;
 
 -- One row a record. arg_max passes over blanks, so a key or a pain once stated is kept when a correction leaves it out.
@@ -173,7 +173,7 @@ QUALIFY row_number() OVER (
 ) = 1;
 
 -- The score of that version that stood then: the newest by the model that was in force, else the newest of all; where
--- there was none yet, the first that came.
+-- there was none yet, the first that came. A score that the publish gate keeps is the one that everybody saw.
 CREATE OR REPLACE TEMP TABLE judged_score AS
 WITH judged AS (
     SELECT j.*, if(c.to_suspended, NULL, c.to_version) AS model_version
@@ -183,9 +183,14 @@ SELECT j.clinic_id, j.record_id, j.about, j.said_at, j.submitted_at, t.rank
 FROM judged j
 JOIN referral_score s ON s.clinic_id = j.clinic_id AND s.record_id = j.record_id AND s.intake_hash = j.intake_hash
 JOIN tier_order t ON t.id = s.tier
+LEFT JOIN kept_score k
+       ON k.clinic_id = s.clinic_id AND k.record_id = s.record_id AND k.intake_hash = s.intake_hash
+      AND k.model_version = s.model_version AND k.catalogue_version = s.catalogue_version
+      AND k.rules_version = s.rules_version AND k.contract_version = s.contract_version AND k.scored_at = s.scored_at
 QUALIFY row_number() OVER (
     PARTITION BY j.clinic_id, j.record_id, j.about
     ORDER BY s.scored_at <= j.said_at DESC,
+             k.record_id IS NOT NULL DESC,
              if(s.scored_at <= j.said_at, s.model_version IS NOT DISTINCT FROM j.model_version, NULL) DESC NULLS LAST,
              if(s.scored_at <= j.said_at, s.scored_at, NULL) DESC NULLS LAST, s.scored_at, s.rowid
 ) = 1;

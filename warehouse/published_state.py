@@ -22,7 +22,8 @@ from warehouse.store import opened
 def holds_last_change(home: Home, versions: Versions) -> bool:
     """Whether the current snapshot was made by these versions and after the last change of the warehouse.
 
-    True where there is neither. What waits to be loaded or scored is another question
+    True where there is neither. False as long as a refused record waits that the rules in force have not looked at.
+    What waits to be loaded or scored is another question
     (``warehouse.scores.outstanding``), and so is a change of model. Raises WarehouseBusy, WarehouseRefused,
     SettingsRefused.
     """
@@ -35,10 +36,13 @@ def holds_last_change(home: Home, versions: Versions) -> bool:
             return False
         # Scores enter nothing in the audit: they follow from what does, and may be made after a publication.
         scored = scores.count(connection, versions)
+        looked_at = scores.looked_at(connection, versions.rules_version)
+    if looked_at is None:
+        return False  # a form that could not be read may hold an emergency answer, and no table says so
     if manifest is None:
         return scored == 0
     by_these = all(manifest["versions"].get(name) == version for name, version in asdict(versions).items())
-    return by_these and manifest.get("scores") == scored
+    return by_these and manifest.get("scores") == scored and manifest.get("looked_at") == looked_at
 
 
 def holds_everything(home: Home, versions: Versions) -> bool:

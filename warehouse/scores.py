@@ -44,7 +44,8 @@ BY_THESE = (
     "AND rules_version = $rules_version AND contract_version = $contract_version"
 )
 # A version waits if it never had a score, or if it is current and these versions have not scored it; and again when an
-# older version came in after its score, because the rules carry forward what that one states.
+# older version came in after its score, because the rules carry forward what that one states. The older one has no
+# score itself until both are scored in one step: that holds also where the clock went back since.
 # ``table``: which scores by these versions count.
 _WAITING = f"""
 FROM intake_version AS v
@@ -57,9 +58,15 @@ WHERE (scored.scored_at IS NULL AND (v.version_rank = 1 OR NOT EXISTS (
     WHERE s.clinic_id = v.clinic_id AND s.record_id = v.record_id AND s.intake_hash = v.intake_hash
 )))
 OR EXISTS (
-    SELECT 1 FROM intake_late AS late
+    SELECT 1 FROM (
+        SELECT l.*, NOT EXISTS (
+            SELECT 1 FROM referral_score s
+            WHERE s.clinic_id = l.clinic_id AND s.record_id = l.record_id AND s.submitted_at = l.submitted_at
+        ) AS is_unscored
+        FROM intake_late l
+    ) AS late
     WHERE late.clinic_id = v.clinic_id AND late.record_id = v.record_id
-      AND late.submitted_at < v.submitted_at AND late.kept_at > scored.scored_at
+      AND late.submitted_at < v.submitted_at AND (late.is_unscored OR late.kept_at > scored.scored_at)
 )
 """
 
@@ -161,6 +168,19 @@ def unread_records(connection: duckdb.DuckDBPyConnection, rules_version: str) ->
         """,
         [rules_version],
     ).to_arrow_table()
+
+
+def looked_at(connection: duckdb.DuckDBPyConnection, rules_version: str) -> int | None:
+    """How many refused records these rules have looked at; None while one that waits has not been looked at."""
+    ((waiting,),) = connection.execute(
+        "SELECT count(*) FROM intake_waiting "
+        "ANTI JOIN (FROM unread_form WHERE rules_version = ?) USING (batch_id, record_number)",
+        [rules_version],
+    ).fetchall()
+    ((number,),) = connection.execute(
+        "SELECT count(*) FROM unread_form WHERE rules_version = ?", [rules_version]
+    ).fetchall()
+    return None if waiting else int(number)
 
 
 def write_unread(connection: duckdb.DuckDBPyConnection, forms: pa.Table) -> None:

@@ -7,7 +7,7 @@ belong here: making the folder the current one (``warehouse.snapshots``), the ta
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from warehouse.publish_gate import Finding, Override
 from warehouse.scores import Versions
 from warehouse.snapshot_files import facts_of, is_whole, link_or_copy, settle
 from warehouse.snapshot_reading import FORMAT, UNASSIGNED, SnapshotMissing, current_snapshot
+from warehouse.snapshot_retention import in_order
 from warehouse.store import WarehouseRefused
 from warehouse.tier_gate import PublishLimits
 
@@ -45,13 +46,18 @@ def build(home: Home, half: Path, about: Publication, limits: PublishLimits, ove
         entries = {clinic: _link(clinic, content, previous, half, agreed) for clinic, content in contents.items()}
         changed = [clinic for clinic, entry in entries.items() if entry is None]
         publication.assemble(cursor, changed, settings, about)
-        before = _parquet_before(home, previous, changed)
-        lowered = tier_gate.compare(cursor, before)
+        before = _before(home, previous, changed)
+        files = [file for file, _ in before]
+        lowered = tier_gate.compare(cursor, files)
+        # A change of model is a word on what the model changes, and on nothing that rules or catalogue change with it.
+        unagreed = tier_gate.compare(cursor, files, but_by_model=True) if change else lowered
+        # What was held stays held, also where the rest of the table is no part of this publication or few are left.
+        held_before = any(held for _, held in before)
         kept: dict[str, int] = {}
-        if lowered.beyond(limits) and not agreed:
+        if not override and (unagreed.beyond(limits) or (held_before and unagreed.lowered)):
             kept = tier_gate.keep(cursor)
             publication.assemble(cursor, changed, settings, about, with_kept=True)
-            tier_gate.check_kept(tier_gate.compare(cursor, before))
+            tier_gate.check_kept(tier_gate.compare(cursor, files, but_by_model=change is not None))
         publication.check_safety_nets(cursor)
         for clinic in changed:
             entries[clinic] = _write(cursor, clinic, contents[clinic], half, about) | {"kept": kept.get(clinic, 0)}
@@ -68,6 +74,7 @@ def build(home: Home, half: Path, about: Publication, limits: PublishLimits, ove
             "clinics": entries,
             "group": {group.name: facts_of(group)},
             "scores": scores.count(cursor, _scored_by(about)),
+            "looked_at": scores.looked_at(cursor, about.rules_version),
         }
         gate = publish_gate.findings_on_files(cursor, changed, group, about)
         gate.append(tier_gate.finding(lowered, limits, kept=kept_rows(manifest), override=override, change=change))
@@ -123,14 +130,32 @@ def _link(
     return entry | {"linked_from": previous["snapshot_id"]}
 
 
-def _parquet_before(home: Home, previous: dict[str, Any] | None, clinics: list[str]) -> list[Path]:
-    """The files that the table before has of these clinics, where they are whole: with them it is compared."""
-    if previous is None:
-        return []
-    folder = home.snapshots / previous["snapshot_id"]
-    entries = previous["clinics"]
-    files = [(f"{clinic}.parquet", entries[clinic]["files"]) for clinic in clinics if clinic in entries]
-    return [folder / name for name, facts in files if is_whole(folder / name, facts[name])]
+def _before(home: Home, previous: dict[str, Any] | None, clinics: list[str]) -> list[tuple[Path, bool]]:
+    """The Parquet file that the table before has of each of these clinics, and whether rows of it were held.
+
+    Where that table or the file is gone or damaged, the newest whole file of an older table that is kept stands in for
+    it: a damaged disk lets no tier down.
+    """
+    left = set(clinics)
+    if previous is not None:
+        left &= previous["clinics"].keys()
+    found = []
+    for folder, manifest in _newest_first(home, previous):
+        if not left:
+            break
+        for clinic in sorted(left & manifest["clinics"].keys()):
+            entry, file = manifest["clinics"][clinic], folder / f"{clinic}.parquet"
+            if is_whole(file, entry["files"][file.name]):
+                left.remove(clinic)
+                found.append((file, bool(entry.get("kept", 0))))
+    return found
+
+
+def _newest_first(home: Home, previous: dict[str, Any] | None) -> Iterator[tuple[Path, dict[str, Any]]]:
+    """The table before, then every other one that is kept and has a manifest, the newest first."""
+    if previous is not None:
+        yield home.snapshots / previous["snapshot_id"], previous
+    yield from ((folder, manifest) for folder, manifest in reversed(in_order(home)) if manifest)
 
 
 def _previous(home: Home) -> dict[str, Any] | None:

@@ -6,6 +6,7 @@ what the file says (``warehouse.intake``).
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,6 +15,7 @@ import duckdb
 
 from schemas.problems import FileRefused
 from warehouse.archive import Archived, put
+from warehouse.faults import of_one_file
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.lock import holding
@@ -76,15 +78,23 @@ def _enter(home: Home, archived: Archived, clinic: str, name: str, data_kind: Da
             )
         connection.execute(
             "INSERT INTO intake_file VALUES (?, ?, ?, ?, ?, ?, ?)",
-            [batch_id, clinic, archived.sha256, name, data_kind, archived.size_bytes, received_at],
+            [batch_id, clinic, archived.sha256, _as_text(name), data_kind, archived.size_bytes, received_at],
         )
     return Batch(batch_id, clinic, archived.sha256, data_kind, received_at), True
 
 
+def _as_text(name: str) -> str:
+    """A file's name as text: a file system holds bytes, and those of other systems are not always UTF-8."""
+    return os.fsencode(name).decode("utf-8", "replace")
+
+
 def _names_no_clinic(home: Home, file: Path) -> bool:
-    """Whether nothing is wrong with the file but that it lacks the clinic."""
+    """Whether nothing is wrong with the file but that it lacks the clinic.
+
+    A file that no reader can look into is entered, and refused when it is loaded: it stops no other.
+    """
     try:
-        with opened_source(file) as source:
+        with of_one_file(), opened_source(file) as source:
             plan_of(home, source, "")
     except FileRefused as refused:
         return refused.code == "missing_column" and refused.columns == ("clinic_id",)

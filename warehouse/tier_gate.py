@@ -24,6 +24,12 @@ NEXT = (
 )
 
 
+_COMPARED = (
+    "clinic_id, record_id, intake_hash, model_version, catalogue_version, rules_version, contract_version, scored_at, "
+    "tier"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PublishLimits:
     """How many records may be lowered: from emergency, from same_day, and as a share of the unchanged records.
@@ -56,14 +62,16 @@ class Lowered:
         )
 
 
-def compare(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Lowered:
+def compare(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path], *, but_by_model: bool = False) -> Lowered:
     """Compare what is assembled with the Parquet files of the table before; leaves ``lowered_record``.
 
+    ``but_by_model``: leave out what another model alone explains, with the same rules, catalogue and contract.
     ``cursor``: that of ``publication.assembling``, after ``assemble``. The computed tiers are compared: a clinician's
     decision is nobody's to hold back.
     """
-    listed = ", ".join(map(quoted, files))
-    before = f"FROM read_parquet([{listed}])" if files else "FROM published_referrals LIMIT 0"
+    # File by file: those of an older table may have other columns beside these.
+    before = " UNION ALL ".join(f"SELECT {_COMPARED} FROM read_parquet({quoted(file)})" for file in files)
+    before = before or f"SELECT {_COMPARED} FROM published_referrals LIMIT 0"
     cursor.execute(
         f"""
         CREATE OR REPLACE TEMP TABLE compared_record AS
@@ -71,7 +79,9 @@ def compare(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Lowered
                b.contract_version, b.scored_at, b.tier AS tier_before, was.rank AS rank_before, now.rank AS rank_now,
                (b.model_version, b.catalogue_version, b.rules_version, b.contract_version, b.scored_at)
                <> (s.model_version, s.catalogue_version, s.rules_version, s.contract_version, s.scored_at)
-                   AS by_another_score
+                   AS by_another_score,
+               b.model_version <> s.model_version AND (b.catalogue_version, b.rules_version, b.contract_version)
+               = (s.catalogue_version, s.rules_version, s.contract_version) AS by_model_alone
         FROM ({before}) b
         JOIN record_clock k USING (clinic_id, record_id, intake_hash)
         JOIN referral_score s ON s.rowid = k.score_row
@@ -81,6 +91,7 @@ def compare(cursor: duckdb.DuckDBPyConnection, files: Sequence[Path]) -> Lowered
     )
     cursor.execute(
         "CREATE OR REPLACE TEMP TABLE lowered_record AS SELECT * FROM compared_record WHERE rank_now > rank_before"
+        + (" AND NOT by_model_alone" if but_by_model else "")
     )
     ((unchanged, lowered, emergency, same_day),) = cursor.execute(
         "SELECT (SELECT count(*) FROM compared_record), count(*), count(*) FILTER (tier_before = 'emergency'), "
@@ -109,13 +120,14 @@ def finding(
 ) -> Finding:
     """What the gate says of the tiers. ``kept``: rows that keep their earlier tier in the new table.
 
-    ``change``: a change of model that people put their names to and that waits to be published: it is an override.
+    ``change``: a change of model that people put their names to and that waits to be published: it is an override of
+    what it explains, and ``kept`` are the rows that other rules, another catalogue or program lowered.
     """
     if not lowered.beyond(limits) and not kept:
         return _finding("passed", lowered, limits, "")
     if override:
         return _finding("overridden", lowered, limits, "let pass with a name and a reason")
-    if change:
+    if change and not kept:
         return _finding("overridden", lowered, limits, f"let pass by the {change.kind} that is published with them")
     return _finding("held", lowered, limits, f"{kept} rows keep their earlier, more urgent tier")
 

@@ -28,4 +28,5 @@ def dev(port: int) -> None:
     # A shell that starts it in the background has it ignore interrupts, and dg then ignores requests to end as well.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     program = str(Path(sys.executable).with_name("dg"))
-    os.execv(program, [program, "dev", "--host", "127.0.0.1", "--port", str(port)])  # noqa: S606
+    # There are no components in YAML to check, and looking for them takes seconds.
+    os.execv(program, [program, "dev", "--host", "127.0.0.1", "--port", str(port), "--no-check-yaml"])  # noqa: S606

@@ -30,6 +30,7 @@ from warehouse.intake_checks import Looked
 BATCHES = dg.DynamicPartitionsDefinition(name="batch")
 # So many batches that Dagster did not see being loaded are shown at one look; more of them wait for the next.
 SHOWN_AT_ONCE = 200
+SEE_PARTITIONS = "This page shows one batch of the last run, which may be green beside a red one: see Partitions."
 
 
 @dg.asset(
@@ -122,7 +123,11 @@ def _check_of_each_batch(name: str, description: str, *, blocking: bool = False)
         # Checks with partitions are a preview in Dagster; its version is pinned, and tests hold what we use of it.
         warnings.simplefilter("ignore", dg.PreviewWarning)
         return dg.AssetCheckSpec(
-            name, asset=CHECKED[name], blocking=blocking, description=description, partitions_def=BATCHES
+            name,
+            asset=CHECKED[name],
+            blocking=blocking,
+            description=f"{description} {SEE_PARTITIONS}",
+            partitions_def=BATCHES,
         )
 
 

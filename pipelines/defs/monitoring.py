@@ -1,4 +1,4 @@
-"""Stage 6: plots for the analyst, and the jobs and schedules that keep plots and checks up to date."""
+"""Stage 7: plots for the analyst, and the jobs and schedules that keep plots and checks up to date."""
 
 import dagster as dg
 

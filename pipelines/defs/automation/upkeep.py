@@ -4,6 +4,7 @@ import dagster as dg
 
 from pipelines.automation_settings import automation_settings, cron
 from pipelines.dead_runs import end_dead_runs
+from pipelines.failures import without_patient_values
 
 
 @dg.sensor(
@@ -14,7 +15,8 @@ from pipelines.dead_runs import end_dead_runs
 )
 def dead_runs(context: dg.SensorEvaluationContext) -> dg.SkipReason:
     """Look at every run that is said to be at work."""
-    ended = end_dead_runs(context.instance)
+    with without_patient_values("dead runs"):
+        ended = end_dead_runs(context.instance)
     return dg.SkipReason(f"{len(ended)} runs of dead processes were marked" if ended else "no run was left behind")
 
 
