@@ -27,6 +27,7 @@ from pipelines.defs.automation.publication import PATIENCE_SECONDS, QUIET_SECOND
 from pipelines.defs.intake import BATCHES
 from pipelines.failures import BUSY_RETRIES, without_patient_values
 from pipelines.following import FOLLOWS
+from pipelines.instance import use_instance_of
 from pipelines.processes import identity, is_alive, may_be
 from pipelines.trying_again import Attempts
 from tests.published_home import published
@@ -483,6 +484,9 @@ def test_every_switch_is_in_the_ui_says_what_it_does_and_is_sensible_by_default(
     found = {definition.name: definition for definition in (*repository.sensor_defs, *repository.schedule_defs)}
     assert set(SWITCHES) <= set(found)
     jobs = {job.name for job in repository.get_all_jobs()}
+    nightly = repository.get_schedule_def("purge_nightly").evaluate_tick(dg.build_schedule_context())
+    assert nightly.run_requests
+    assert dg.validate_run_config(repository.get_job("purge"), nightly.run_requests[0].run_config)
     for name, is_on in SWITCHES.items():
         definition = found[name]
         assert (definition.default_status.value == "RUNNING") == is_on, name
@@ -600,6 +604,27 @@ def test_a_step_that_waited_in_vain_is_tried_again_and_then_fails_with_the_sente
     assert said and said.description
     assert said.description.startswith("publication: the warehouse is busy")
     assert f"process {other_process.pid}" in said.description
+
+
+@pytest.mark.slow
+def test_what_a_run_waits_for_stands_in_its_log(
+    home: Home, other_process: subprocess.Popen[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("warehouse.lock.SAY_AFTER_SECONDS", 0.01)
+
+    @dg.asset
+    def wants_the_warehouse() -> None:
+        try:
+            with holding(home, "publish", wait=0.1):
+                pass
+        except WarehouseBusy:
+            pass
+
+    monkeypatch.setenv("DAGSTER_HOME", "")  # put back what the next call sets
+    with dg.DagsterInstance.from_config(str(use_instance_of(home))) as instance:
+        done = dg.materialize([wants_the_warehouse], instance=instance)
+        said = [entry.user_message for entry in instance.all_logs(done.run_id)]
+    assert any(f"process {other_process.pid} has held it" in line and "(publish)" in line for line in said)
 
 
 # --- dead runs -------------------------------------------------------------------------------------------------------

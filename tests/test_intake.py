@@ -129,11 +129,15 @@ def test_live_records_never_share_a_home_with_invented_ones(home: Home, csv_file
     load(home, csv_file(HEADER))
     with pytest.raises(WarehouseRefused, match="live"):
         sources.register(home, csv_file(HEADER + "\n", "2.csv"), clinic="north", data_kind="sample")
+    with pytest.raises(WarehouseRefused, match="live"):
+        sources.register(home, csv_file(HEADER), clinic="south", data_kind="sample")
+    assert len(list(home.archive.iterdir())) == 1, "bytes that no row names would outlive every withdrawal"
 
 
 def test_a_file_without_any_clinic_is_a_usage_error(home: Home, csv_file: Callable[..., Path]) -> None:
     with pytest.raises(sources.ClinicNotNamed):
         sources.register(home, csv_file(HEADER), clinic="", data_kind="live")
+    assert not list(home.archive.iterdir())
 
 
 def test_the_landing_folder_is_read_by_clinic_and_left_as_it_was(home: Home) -> None:

@@ -51,6 +51,8 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
     with holding(home, "take in a file"):
         archived = put(file, home.archive)
         if not clinic and _names_no_clinic(home, home.archive / archived.sha256):
+            with opened(home, "take in a file") as connection:
+                _drop_unless_entered(connection, home, archived)
             raise ClinicNotNamed(
                 "a file has no clinic_id column: name its clinic with --clinic, or put it in a folder named as the "
                 "clinic"
@@ -72,6 +74,7 @@ def _enter(home: Home, archived: Archived, clinic: str, name: str, data_kind: Da
             return Batch(*known), False
         kinds = {kind for (kind,) in connection.execute("SELECT DISTINCT data_kind FROM intake_file").fetchall()}
         if any((kind == "live") != (data_kind == "live") for kind in kinds):
+            _drop_unless_entered(connection, home, archived)
             raise WarehouseRefused(
                 f"this installation holds {' and '.join(sorted(kinds))} records and takes no {data_kind} ones: "
                 "real and invented patients never share a home; set HIPTRIAGE_HOME to another folder"
@@ -81,6 +84,13 @@ def _enter(home: Home, archived: Archived, clinic: str, name: str, data_kind: Da
             [batch_id, clinic, archived.sha256, _as_text(name), data_kind, archived.size_bytes, received_at],
         )
     return Batch(batch_id, clinic, archived.sha256, data_kind, received_at), True
+
+
+def _drop_unless_entered(connection: duckdb.DuckDBPyConnection, home: Home, archived: Archived) -> None:
+    """Let go of the bytes of a file that is not taken in: no withdrawal would find them, because no row names them."""
+    entered = connection.execute("SELECT count(*) FROM intake_file WHERE sha256 = ?", [archived.sha256]).fetchone()
+    if entered == (0,):
+        (home.archive / archived.sha256).unlink(missing_ok=True)
 
 
 def _as_text(name: str) -> str:
