@@ -2,7 +2,7 @@
 
 Belongs here: the limits (``knowledge/promotion_gates.yaml``) and the comparison of two models' results, as functions
 that depend on nothing else. Does not belong here: how the results come about (``models.gate_evidence``), what is done
-with a verdict (``pipelines.promotion``).
+with a verdict (``pipelines.changes.promotion``).
 
 Passing them is not proof of safety: they compare two models on generated records.
 """

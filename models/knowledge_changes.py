@@ -2,7 +2,7 @@
 
 Belongs here: which files may be changed that way, reading them from a folder, putting them over the release's. Does not
 belong here: what the files mean (their loaders check them as strictly as the release's own), where they are kept
-(``warehouse.shadow``), what is done with scores by them (``pipelines.shadow``).
+(``warehouse.shadow``), what is done with scores by them (``pipelines.changes.shadow``).
 
 Rules, catalogue and advice may be changed. The form's bins, the written costs and the generator's figures may not: the
 program takes them from one place, and a model rests on them. A condition cannot be added or left out: no model knows

@@ -10,9 +10,9 @@ from contextlib import contextmanager
 import dagster as dg
 
 from models.model_file import ModelRefused
+from pipelines.changes.proposal import ChangeRefused
 from pipelines.model_store import StoreRefused, VersionMissing
 from pipelines.outcomes import Ended
-from pipelines.proposal import ChangeRefused
 from schemas.problems import FileRefused
 from warehouse.archive import NotReadable, StillBeingWritten
 from warehouse.faults import is_panic, place_of, wants_room

@@ -10,14 +10,14 @@ from uuid import uuid4
 
 import dagster as dg
 
-from pipelines.batches_under_way import tags_of
-from pipelines.dead_runs import end_dead_runs, tag_of_process
 from pipelines.definitions import hiptriage
 from pipelines.defs.intake import BATCHES
 from pipelines.failures import UNEXPECTED
-from pipelines.gate_told import OVERRIDE_JOB
-from pipelines.plain_lines import plain_lines
-from pipelines.processes import identity
+from pipelines.runs.batches_under_way import tags_of
+from pipelines.runs.dead_runs import end_dead_runs, tag_of_process
+from pipelines.runs.plain_lines import plain_lines
+from pipelines.runs.processes import identity
+from pipelines.showing.gate_told import OVERRIDE_JOB
 from warehouse.publish_gate import Override
 
 

@@ -1,8 +1,8 @@
 """Which model is in force in a home, and with it the versions that scores carry.
 
 Belongs here: following the pointer, and settling a change that a process died over. Does not belong here: the pointer
-itself (``warehouse.model_pointer``), changing which model is in force (``pipelines.promotion``). Loads a model only
-where it says so: commands that only count what waits do without it.
+itself (``warehouse.model_pointer``), changing which model is in force (``pipelines.changes.promotion``). Loads a model
+only where it says so: commands that only count what waits do without it.
 """
 
 from dataclasses import replace

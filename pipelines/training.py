@@ -1,7 +1,7 @@
 """Training in a home: the outcomes that landed there in, a stored version out.
 
 Belongs here: putting what the warehouse holds into the shape that ``models.training`` takes, and storing what comes
-back. Knows nothing of Dagster. Does not belong here: putting a version in force (``pipelines.promotion``).
+back. Knows nothing of Dagster. Does not belong here: putting a version in force (``pipelines.changes.promotion``).
 """
 
 import tempfile

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pipelines.gate_told import held_sentence
 from pipelines.materialise import RunFailed
 from pipelines.model_in_force import settle
+from pipelines.showing.gate_told import held_sentence
 from pipelines.stages import look_at_refused, publish_snapshot, score
 from warehouse import intake
 from warehouse.home import Home

@@ -8,8 +8,8 @@ from typing import Any
 
 import dagster as dg
 
-from pipelines.batches_under_way import tags_of
 from pipelines.definitions import hiptriage as definitions
+from pipelines.runs.batches_under_way import tags_of
 
 Told = dict[str, dict[str, Any]]
 

@@ -22,13 +22,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from pipelines.alert_delivery import PASSWORD, deliver
-from pipelines.alert_facts import look, new_emergencies
-from pipelines.alert_round import look_and_send, standing
-from pipelines.alert_runs import failed_between
-from pipelines.alert_state import NO_CHANNEL, ChannelState, Report, State, after, due, findings, write_report
-from pipelines.alerts import KINDS, Alert, ClinicFacts, Facts, Failed, compose, message
-from pipelines.alerts import test_alert as a_test
+from pipelines.alerting.composing import KINDS, Alert, ClinicFacts, Facts, Failed, compose, message
+from pipelines.alerting.composing import test_alert as a_test
+from pipelines.alerting.delivery import PASSWORD, deliver
+from pipelines.alerting.facts import look, new_emergencies
+from pipelines.alerting.failed_runs import failed_between
+from pipelines.alerting.round import look_and_send, standing
+from pipelines.alerting.told import NO_CHANNEL, ChannelState, Report, State, after, due, findings, write_report
 from pipelines.cli import main
 from pipelines.defs.alerts import alerts as sensor
 from pipelines.defs.intake import LEFT_FOR_LONG

@@ -15,10 +15,6 @@ from pathlib import Path
 import dagster as dg
 import pytest
 
-from pipelines import trying_again
-from pipelines.automation_settings import automation_settings, cron
-from pipelines.batches_under_way import stretches, tags_of, under_way
-from pipelines.dead_runs import end_dead_runs, tag_of_process
 from pipelines.definitions import hiptriage
 from pipelines.defs.automation.batches import waiting_batches
 from pipelines.defs.automation.files import landing_folder
@@ -26,10 +22,14 @@ from pipelines.defs.automation.learning import enough_outcomes
 from pipelines.defs.automation.publication import PATIENCE_SECONDS, QUIET_SECONDS, unpublished_work
 from pipelines.defs.intake import BATCHES
 from pipelines.failures import BUSY_RETRIES, without_patient_values
-from pipelines.following import FOLLOWS
 from pipelines.instance import use_instance_of
-from pipelines.processes import identity, is_alive, may_be
-from pipelines.trying_again import Attempts
+from pipelines.runs import trying_again
+from pipelines.runs.automation_settings import automation_settings, cron
+from pipelines.runs.batches_under_way import stretches, tags_of, under_way
+from pipelines.runs.dead_runs import end_dead_runs, tag_of_process
+from pipelines.runs.following import FOLLOWS
+from pipelines.runs.processes import identity, is_alive, may_be
+from pipelines.runs.trying_again import Attempts
 from tests.published_home import published
 from warehouse import intake
 from warehouse.home import Home

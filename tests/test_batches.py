@@ -15,9 +15,9 @@ import dagster as dg
 import polars as pl
 import pytest
 
-from pipelines.column_schemas import COLUMN_SCHEMAS
 from pipelines.definitions import hiptriage
 from pipelines.defs.intake import SEE_PARTITIONS
+from pipelines.showing.column_schemas import COLUMN_SCHEMAS
 from schemas.contract import Split
 from tests.batch_runs import checked, materialised, red, run, shown
 from warehouse import intake, landing, replay, sources, staging

@@ -16,12 +16,12 @@ import pytest
 
 from models.evaluation.estimates import LEAST_CELL
 from models.monitoring.findings import Finding
-from pipelines import plots
-from pipelines.column_schemas import COLUMN_SCHEMAS
 from pipelines.definitions import hiptriage as definitions
 from pipelines.defs.checks import CHECKS
-from pipelines.monitoring import looking
-from pipelines.referral_columns import (
+from pipelines.showing import plots
+from pipelines.showing.column_schemas import COLUMN_SCHEMAS
+from pipelines.showing.monitoring import looking
+from pipelines.showing.referral_columns import (
     COLUMN_LINEAGE,
     COLUMN_SCHEMA,
     SCORE_LINEAGE,

@@ -17,12 +17,12 @@ import pytest
 
 from models.basis import RULES_ONLY
 from models.gates import gate_limits
-from pipelines import withdrawal_request
+from pipelines.changes import withdrawal_request
+from pipelines.changes.promotion_preview import tier_changes
 from pipelines.definitions import hiptriage
 from pipelines.instance import use_instance_of
 from pipelines.outcomes import Ended
-from pipelines.promotion_preview import tier_changes
-from pipelines.small_counts import FEW_TOLD, told, total_told
+from pipelines.showing.small_counts import FEW_TOLD, told, total_told
 from tests.assets_in_turn import loaded_scored_and_published
 from tests.test_privacy import decoded
 from tests.test_promotion import LOCKED, OTHER, SAME, TWIN, WARY, command, in_table, pointer, store
@@ -79,7 +79,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     rows = [",".join((said | {"clinic_id": clinic}).get(column, "") for column in head) for said in own]
     file.write_text("\n".join([*lines[:41], *rows, ""]))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.proposal.gate_limits", lambda: fewer)
+        patch.setattr("pipelines.changes.proposal.gate_limits", lambda: fewer)
         patch.setattr("pipelines.materialise.materialise", loaded_scored_and_published)
         assert command("run", file, "--data-kind", "sample", home=home).code == 3
         for manifest in (SAME, OTHER):
@@ -233,7 +233,7 @@ def test_a_job_holds_the_warehouse_until_its_last_step_is_over(
         held.append(json.loads((home.root / "warehouse.holder").read_text())["purpose"])
         yield from ()
 
-    monkeypatch.setattr("pipelines.publishing_change.score_and_publish", looking)
+    monkeypatch.setattr("pipelines.changes.publishing_change.score_and_publish", looking)
     assert launched(definitions, home, "suspend", **BY).success
     assert held == ["hiptriage model suspend"]
     monkeypatch.setenv("HIPTRIAGE_LOCK_WAIT_SECONDS", "0.1")

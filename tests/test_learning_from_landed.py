@@ -315,7 +315,7 @@ def test_the_check_shows_every_gate_and_what_to_do_next(home: Home, monkeypatch:
     fewer = limits.comparison.model_copy(update={"records": 600})
     few = limits.sentinels.model_copy(update={"records": 100})
     quicker = limits.model_copy(update={"comparison": fewer, "sentinels": few})
-    monkeypatch.setattr("pipelines.proposal.gate_limits", lambda: quicker)
+    monkeypatch.setattr("pipelines.changes.proposal.gate_limits", lambda: quicker)
     monkeypatch.setenv("HIPTRIAGE_HOME", str(home.root))
     home.ensure()
     locked = read_manifest(default_locked_folder())

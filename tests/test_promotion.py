@@ -67,7 +67,7 @@ def quicker() -> Iterator[None]:
         }
     )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("pipelines.proposal.gate_limits", lambda: fewer)
+        patch.setattr("pipelines.changes.proposal.gate_limits", lambda: fewer)
         patch.setattr("pipelines.materialise.materialise", loaded_scored_and_published)
         yield
 

@@ -18,12 +18,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from models.publish_limits import PublishLimitsFile, publish_limits
-from pipelines import gate_told
 from pipelines.commands.run import run
 from pipelines.commands.worklist import worklist
 from pipelines.defs.publishing import snapshot as snapshot_asset
 from pipelines.model_in_force import basis_in_force
 from pipelines.published_about import about as publication_of
+from pipelines.showing import gate_told
 from schemas.snapshot_tables import published_columns
 from tests.assets_in_turn import loaded_scored_and_published
 from tests.published_home import about, at, mark_unread, published, score, score_again, take_in

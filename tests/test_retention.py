@@ -10,9 +10,9 @@ import dagster as dg
 import pytest
 from click.testing import CliRunner
 
-from pipelines import run_retention
 from pipelines.commands.purge import purge as command
 from pipelines.instance import use_instance_of
+from pipelines.runs import run_retention
 from tests.published_home import about, published, take_in
 from warehouse import audit, replay, retention
 from warehouse.checkup import check_home

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 import dagster as dg
 import pytest
 
-from pipelines.batches_under_way import IN_PROGRESS
+from pipelines.runs.batches_under_way import IN_PROGRESS
 from tests.commands import PROGRAM
 from tests.forked import KILLED, Commands
 from warehouse.home import Home

@@ -18,10 +18,10 @@ from models.basis import load_basis
 from models.knowledge_changes import KnowledgeChanges, read_changes
 from models.knowledge_files import KNOWLEDGE, KnowledgeError
 from models.model_file import default_locked_folder, load_model, read_manifest, version_of
-from pipelines import shadow
+from pipelines.changes import shadow
+from pipelines.changes.promotion import Agreed
+from pipelines.changes.proposal import ChangeRefused, in_shadow
 from pipelines.cli import main
-from pipelines.promotion import Agreed
-from pipelines.proposal import ChangeRefused, in_shadow
 from pipelines.stages import look_at_refused, publish_snapshot, score
 from schemas.tiers import tiers
 from tests.commands import Done

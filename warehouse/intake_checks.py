@@ -1,7 +1,7 @@
 """Checks on loaded batches, each for itself: the contract read back, counts recounted, and what was refused.
 
 Belongs here: reading what ``warehouse.intake`` wrote, in counts; never a value. Does not belong here: when a check is
-green, and what to do where it is not (``pipelines.batch_report``).
+green, and what to do where it is not (``pipelines.showing.batch_report``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Which model was put in force when, by whom and why: the promotion history in the warehouse.
 
 Belongs here: the two append-only tables, and which change still waits to be published. Does not belong here: the
-pointer that says which model is in force (``warehouse.model_pointer``), gates and previews (``pipelines.promotion``).
+pointer that says which model is in force (``warehouse.model_pointer``), gates and previews
+(``pipelines.changes.promotion``).
 
 A change is entered before it is made, so that a process that dies in between leaves word of what it was about: the
 next run makes the change, publishes, and enters the snapshot that holds it.

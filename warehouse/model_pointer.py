@@ -2,7 +2,7 @@
 
 Belongs here: what the line means, and swapping it. The line is a version, or ``suspended`` and the version that waits
 to be resumed; without the file the model of this release is in force. Does not belong here: who may move it and when
-(``pipelines.promotion``), the history of moves (``warehouse.model_history``).
+(``pipelines.changes.promotion``), the history of moves (``warehouse.model_history``).
 
 This module stays light: ``hiptriage model list`` imports it (no polars, no pyarrow).
 """

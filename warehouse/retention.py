@@ -2,7 +2,7 @@
 
 Belongs here: bytes of the archive, the access log, and asking for the snapshots to be retired. Does not belong here:
 how long things are kept (``warehouse.settings``), which snapshots go (``warehouse.snapshot_retention``), Dagster's runs
-(``pipelines.run_retention``).
+(``pipelines.runs.run_retention``).
 
 May be killed anywhere and done again: what is to go is worked out from what is there. Archived bytes go when their
 record has long been read: the batch is loaded, nothing of it waits in the quarantine, and every batch with the same

@@ -2,7 +2,7 @@
 
 Belongs here: runs of a shadow, their files of knowledge, their scores, and the tiers that these would publish beside
 those that are published. Does not belong here: scoring (``models.referral``), what may run in shadow
-(``pipelines.shadow``).
+(``pipelines.changes.shadow``).
 
 One run at a time. Its start and its end are entered in the audit in the same transaction. Its scores lie in a table of
 their own that nothing publishes; they go when the run ends, and how many there were stays.

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import click
 
-from pipelines.alert_delivery import deliver
-from pipelines.alert_round import name_of, standing
-from pipelines.alert_state import NO_CHANNEL
-from pipelines.alerts import message, test_alert
+from pipelines.alerting.composing import message, test_alert
+from pipelines.alerting.delivery import deliver
+from pipelines.alerting.round import name_of, standing
+from pipelines.alerting.told import NO_CHANNEL
 from pipelines.outcomes import REFUSED, Ended, plain_ends
 from warehouse.home import Home
 
@@ -22,7 +22,7 @@ def alerts(is_test: bool) -> None:
 
 
 def _show(home: Home) -> None:
-    from pipelines.alert_runs import failures_of  # dagster takes seconds to import
+    from pipelines.alerting.failed_runs import failures_of  # dagster takes seconds to import
 
     settings, now = home.settings(), datetime.now(UTC)
     with failures_of(home) as failed_between:

@@ -7,7 +7,7 @@ from importlib import metadata
 import click
 
 from models.knowledge_files import KnowledgeError
-from pipelines import alert_state
+from pipelines.alerting import told
 from pipelines.instance import INSTANCE_SETTINGS
 from pipelines.model_in_force import basis_in_force
 from pipelines.outcomes import REFUSED, Ended, plain_ends
@@ -34,7 +34,7 @@ def doctor() -> None:
 
 def _upkeep(home: Home) -> Iterator[Finding]:
     if home.warehouse.exists():
-        yield from alert_state.findings(home)
+        yield from told.findings(home)
         yield backup.finding(home)
 
 

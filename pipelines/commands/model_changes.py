@@ -1,7 +1,7 @@
 """``hiptriage model promote``, ``rollback``, ``suspend``, ``resume``: changing which model is in force.
 
 Belongs here: options, what is printed, exit codes. Does not belong here: the steps of a change
-(``pipelines.promotion``), imported late because it loads models.
+(``pipelines.changes.promotion``), imported late because it loads models.
 """
 
 from collections import Counter
@@ -19,7 +19,7 @@ from warehouse.home import Home
 from warehouse.snapshot_reading import current_snapshot
 
 if TYPE_CHECKING:
-    from pipelines.proposal import Proposal
+    from pipelines.changes.proposal import Proposal
     from warehouse.preview import TierChanges
 
 # Errors whose message is one plain sentence; by name, so that reading commands need not load what raises them.
@@ -55,8 +55,8 @@ def promote(version: str, by: str, second: str, reason: str, yes: bool, limit: i
     """
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
-        from pipelines.proposal import propose
+        from pipelines.changes import promotion
+        from pipelines.changes.proposal import propose
 
         agreed = promotion.agree(by=by, second=second, reason=reason)
         with promotion.changing(home, "promote"):
@@ -87,7 +87,7 @@ def rollback(by: str, reason: str) -> None:
     """Go back to the model in force before the last promotion, and to the table published then."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
+        from pipelines.changes import promotion
 
         with promotion.changing(home, "rollback"):
             done = promotion.rollback(home, promotion.agree(by=by, reason=reason))
@@ -106,7 +106,7 @@ def suspend(by: str, reason: str) -> None:
     """Take the model out of force: rules alone decide, under a banner, until hiptriage model resume."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
+        from pipelines.changes import promotion
 
         with promotion.changing(home, "suspend"):
             now = promotion.suspend(home, promotion.agree(by=by, reason=reason))
@@ -121,7 +121,7 @@ def resume(by: str, reason: str) -> None:
     """Put the suspended model in force again."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
+        from pipelines.changes import promotion
 
         with promotion.changing(home, "resume"):
             now = promotion.resume(home, promotion.agree(by=by, reason=reason))

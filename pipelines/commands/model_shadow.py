@@ -1,7 +1,7 @@
 """``hiptriage model shadow``: a model or knowledge that scores beside what is in force and is not published.
 
-Belongs here: options, what is printed, exit codes. Does not belong here: the steps (``pipelines.shadow``), imported
-late because it loads models.
+Belongs here: options, what is printed, exit codes. Does not belong here: the steps (``pipelines.changes.shadow``),
+imported late because it loads models.
 """
 
 from pathlib import Path
@@ -14,7 +14,7 @@ from pipelines.console import visible
 from warehouse.home import Home
 
 if TYPE_CHECKING:
-    from pipelines.shadow import Seen
+    from pipelines.changes.shadow import Seen
 
 
 @click.group()
@@ -36,8 +36,8 @@ def start(version: str | None, knowledge: Path | None, by: str, reason: str) -> 
     """Let VERSION, changed knowledge, or both score in shadow, and score what is there."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
-        from pipelines import shadow as running
+        from pipelines.changes import promotion
+        from pipelines.changes import shadow as running
 
         run = running.start(home, promotion.agree(by=by, reason=reason), version=version, knowledge=knowledge)
         click.echo(f"shadow {run.number} runs: {visible(run.subject)}")
@@ -51,7 +51,7 @@ def show(limit: int) -> None:
     """Score what came in, and list who would change tier: those who would be seen later first."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import shadow as running
+        from pipelines.changes import shadow as running
 
         running.score_in_shadow(home, lambda _: None)
         _tell(running.look(home), limit)
@@ -73,8 +73,8 @@ def stop(by: str, reason: str) -> None:
     """End the shadow; its scores go, and that it ran stays in the audit."""
     with plain_model_ends():
         home = Home.from_environment()
-        from pipelines import promotion
-        from pipelines import shadow as running
+        from pipelines.changes import promotion
+        from pipelines.changes import shadow as running
 
         run, records = running.stop(home, promotion.agree(by=by, reason=reason))
         click.echo(f"shadow {run.number} ({visible(run.subject)}) ended after {records:,} records")

@@ -1,7 +1,7 @@
 """``hiptriage purge``: remove what is older than the settings keep.
 
-Belongs here: options and what is printed. Does not belong here: what goes (``pipelines.purging``), imported late
-because it brings dagster.
+Belongs here: options and what is printed. Does not belong here: what goes (``pipelines.changes.purging``), imported
+late because it brings dagster.
 """
 
 import click
@@ -26,7 +26,7 @@ def purge(by: str | None, yes: bool) -> None:
         folder = use_instance_of(home)
         import dagster as dg  # takes seconds to import
 
-        from pipelines.purging import purge_now, what_is_due
+        from pipelines.changes.purging import purge_now, what_is_due
 
         with dg.DagsterInstance.from_config(str(folder)) as instance:
             counts = purge_now(home, instance, by=by) if yes else what_is_due(home, instance)

@@ -120,8 +120,8 @@ def replay(batches: tuple[str, ...]) -> None:
     mended file is not replayed: load it with hiptriage run.
     """
     with plain_ends():
+        from pipelines.changes.replaying import try_again
         from pipelines.commands.run import process  # brings the readers, as does the next
-        from pipelines.replaying import try_again
         from warehouse.lock import holding
         from warehouse.snapshot_reading import current_snapshot
 

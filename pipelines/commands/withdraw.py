@@ -1,7 +1,7 @@
 """``hiptriage withdraw``: take a record back, hidden or erased.
 
-Belongs here: options, exit codes. Does not belong here: the steps (``pipelines.withdrawal``), imported late because
-they load the readers of every format.
+Belongs here: options, exit codes. Does not belong here: the steps (``pipelines.changes.withdrawal``), imported late
+because they load the readers of every format.
 """
 
 import click
@@ -53,7 +53,7 @@ def withdraw(
     """
     with plain_ends():
         home = Home.from_environment()
-        from pipelines import withdrawal
+        from pipelines.changes import withdrawal
         from warehouse.withdrawing import erasure
 
         agreed = withdrawal.agree(by, reason)

@@ -4,12 +4,12 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from pipelines.alert_round import look_and_send
-from pipelines.alert_runs import failed_between
-from pipelines.alert_state import NO_CHANNEL, State
-from pipelines.alerts import Failed
-from pipelines.automation_settings import automation_settings
+from pipelines.alerting.composing import Failed
+from pipelines.alerting.failed_runs import failed_between
+from pipelines.alerting.round import look_and_send
+from pipelines.alerting.told import NO_CHANNEL, State
 from pipelines.failures import without_patient_values
+from pipelines.runs.automation_settings import automation_settings
 from warehouse.home import Home
 
 

@@ -1,7 +1,7 @@
 """Checks on how the service does over time: once an hour, or alone, or with the asset that they stand on.
 
 Belongs here: what each check is called, how bad it is when it is red, and what to do next. Does not belong here: the
-comparisons (``pipelines.monitoring``), checks of a single batch or publication (beside their assets).
+comparisons (``pipelines.showing.monitoring``), checks of a single batch or publication (beside their assets).
 
 None of them blocks: a form with an emergency must be published whatever these say about the months before. Red as an
 error is what may harm somebody today (an old table, a broken audit, dangerous conditions missed beyond chance); all
@@ -16,10 +16,10 @@ import dagster as dg
 
 from models.monitoring.findings import Finding, overall
 from models.monitoring.limits import monitoring_limits, signature
-from pipelines.automation_settings import cron
 from pipelines.failures import without_patient_values
-from pipelines.monitoring import Look, calibration_in_force, looking
-from pipelines.next_step import next_step
+from pipelines.runs.automation_settings import cron
+from pipelines.showing.monitoring import Look, calibration_in_force, looking
+from pipelines.showing.next_step import next_step
 from warehouse.home import Home
 from warehouse.published_checkup import check_audit
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot

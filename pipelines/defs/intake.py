@@ -1,7 +1,7 @@
 """Stages 1 and 2: files landed, and each batch loaded into raw, valid, warning and quarantine tables.
 
-Assets stay thin: the loading is ``warehouse.intake``, what is shown of a batch ``pipelines.batch_report``; here are the
-graph and its checks.
+Assets stay thin: the loading is ``warehouse.intake``, what is shown of a batch ``pipelines.showing.batch_report``; here
+are the graph and its checks.
 """
 
 import warnings
@@ -9,7 +9,8 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines.batch_report import (
+from pipelines.failures import without_patient_values
+from pipelines.showing.batch_report import (
     CHECKED,
     CONTRACT,
     LOADED,
@@ -20,9 +21,8 @@ from pipelines.batch_report import (
     metadata_of,
     reported,
 )
-from pipelines.column_schemas import COLUMN_SCHEMAS
-from pipelines.failures import without_patient_values
-from pipelines.next_step import next_step
+from pipelines.showing.column_schemas import COLUMN_SCHEMAS
+from pipelines.showing.next_step import next_step
 from warehouse import answer_rates, intake, intake_checks, landing, ledger, sources
 from warehouse.home import Home
 from warehouse.intake_checks import Looked

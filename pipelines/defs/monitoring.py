@@ -3,10 +3,10 @@
 import dagster as dg
 
 from models.monitoring.arrivals import by_week
-from pipelines.automation_settings import cron
 from pipelines.defs.checks import look_after
 from pipelines.failures import without_patient_values
-from pipelines.monitoring import calibration_in_force, looking
+from pipelines.runs.automation_settings import cron
+from pipelines.showing.monitoring import calibration_in_force, looking
 from warehouse.home import Home
 from warehouse.snapshot_changes import snapshot_changes
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import gate_told, stage_metadata
 from pipelines.failures import without_patient_values
-from pipelines.following import FOLLOWS
-from pipelines.referral_columns import SNAPSHOT_SCHEMA
+from pipelines.runs.following import FOLLOWS
+from pipelines.showing import gate_told, stage_metadata
+from pipelines.showing.referral_columns import SNAPSHOT_SCHEMA
 from pipelines.stages import publish_snapshot
 from warehouse.home import Home
 from warehouse.publish_gate import PublicationHeld

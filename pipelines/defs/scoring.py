@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import stage_metadata
 from pipelines.failures import without_patient_values
-from pipelines.following import FOLLOWS
 from pipelines.model_in_force import basis_in_force, settle
-from pipelines.referral_columns import SCORE_SCHEMA, UNREAD_SCHEMA
+from pipelines.runs.following import FOLLOWS
+from pipelines.showing import stage_metadata
+from pipelines.showing.referral_columns import SCORE_SCHEMA, UNREAD_SCHEMA
 from pipelines.stages import look_at_refused, score
 from warehouse.home import Home
 

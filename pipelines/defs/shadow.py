@@ -10,14 +10,14 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from pipelines import promotion
-from pipelines import shadow as running
+from pipelines.changes import promotion
+from pipelines.changes import shadow as running
+from pipelines.changes.launch_form import By, LaunchForm, Why
+from pipelines.changes.promotion_preview import tier_changes
+from pipelines.changes.proposal import ChangeRefused
 from pipelines.failures import without_patient_values
-from pipelines.following import FOLLOWS
-from pipelines.launch_form import By, LaunchForm, Why
-from pipelines.promotion_preview import tier_changes
-from pipelines.proposal import ChangeRefused
-from pipelines.small_counts import told
+from pipelines.runs.following import FOLLOWS
+from pipelines.showing.small_counts import told
 from warehouse.home import Home
 
 _NOT_PUBLISHED = "nothing of a shadow is published; hiptriage model shadow show lists the records"

@@ -12,7 +12,7 @@ from pydantic import Field
 from models.gates import Gate
 from models.model_file import CARD, EVALUATION, REPORT
 from pipelines.failures import without_patient_values
-from pipelines.next_step import next_step
+from pipelines.showing.next_step import next_step
 from pipelines.training import RELEASE_RECORDS, RELEASE_SEED, Trained, train_in
 from warehouse.home import Home
 
@@ -99,7 +99,7 @@ def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 )
 def evaluation_gates(context: dg.AssetCheckExecutionContext) -> dg.AssetCheckResult:
     """Judge the last trained version."""
-    from pipelines.proposal import ChangeRefused, gates_of
+    from pipelines.changes.proposal import ChangeRefused, gates_of
 
     version = _last_trained(context.instance)
     if version is None:

@@ -5,12 +5,12 @@ from hashlib import sha256
 
 import dagster as dg
 
-from pipelines.automation_settings import automation_settings
-from pipelines.batches_under_way import stretches, tags_of, under_way
 from pipelines.defs.intake import BATCHES
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.trying_again import Attempts
+from pipelines.runs.automation_settings import automation_settings
+from pipelines.runs.batches_under_way import stretches, tags_of, under_way
+from pipelines.runs.following import FIRST
+from pipelines.runs.trying_again import Attempts
 from warehouse.home import Home
 from warehouse.lock import WarehouseBusy, holding
 from warehouse.sources import pending_batches

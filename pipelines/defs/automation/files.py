@@ -4,9 +4,9 @@ from hashlib import sha256
 
 import dagster as dg
 
-from pipelines.automation_settings import automation_settings, cron
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
+from pipelines.runs.automation_settings import automation_settings, cron
+from pipelines.runs.following import FIRST
 from warehouse.home import Home
 from warehouse.landing_watch import look
 

@@ -4,8 +4,8 @@ from datetime import UTC, datetime
 
 import dagster as dg
 
-from pipelines.automation_settings import automation_settings, cron
 from pipelines.failures import without_patient_values
+from pipelines.runs.automation_settings import automation_settings, cron
 from warehouse.home import Home
 from warehouse.lock import WarehouseBusy, holding
 from warehouse.outcomes_for_training import new_since

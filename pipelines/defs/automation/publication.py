@@ -5,11 +5,11 @@ import time
 
 import dagster as dg
 
-from pipelines.automation_settings import automation_settings
-from pipelines.batches_under_way import IN_PROGRESS
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.trying_again import Attempts
+from pipelines.runs.automation_settings import automation_settings
+from pipelines.runs.batches_under_way import IN_PROGRESS
+from pipelines.runs.following import FIRST
+from pipelines.runs.trying_again import Attempts
 from pipelines.unpublished import unpublished
 from warehouse.home import Home
 from warehouse.lock import WarehouseBusy

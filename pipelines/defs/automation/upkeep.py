@@ -2,9 +2,9 @@
 
 import dagster as dg
 
-from pipelines.automation_settings import automation_settings, cron
-from pipelines.dead_runs import end_dead_runs
 from pipelines.failures import without_patient_values
+from pipelines.runs.automation_settings import automation_settings, cron
+from pipelines.runs.dead_runs import end_dead_runs
 
 
 @dg.sensor(

@@ -1,7 +1,7 @@
 """Jobs that change which model is in force: promote, roll_back, suspend, resume.
 
 Belongs here: launch forms and steps in order. Does not belong here: what a change does and who has to agree
-(``pipelines.promotion``), what a promotion would do (``pipelines.proposal``).
+(``pipelines.changes.promotion``), what a promotion would do (``pipelines.changes.proposal``).
 """
 
 from collections.abc import Iterator
@@ -9,15 +9,16 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
-from pipelines import promotion, stage_metadata
+from pipelines.changes import promotion
+from pipelines.changes.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm, Second, Why
+from pipelines.changes.promotion_preview import preview
+from pipelines.changes.proposal import propose
+from pipelines.changes.publishing_change import made, publish_change
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.held_warehouse import HELD, NEEDS_IT, take
-from pipelines.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm, Second, Why
 from pipelines.model_in_force import basis_in_force
-from pipelines.promotion_preview import preview
-from pipelines.proposal import propose
-from pipelines.publishing_change import made, publish_change
+from pipelines.runs.following import FIRST
+from pipelines.runs.held_warehouse import HELD, NEEDS_IT, take
+from pipelines.showing import stage_metadata
 from warehouse.home import Home
 
 CHANGED = {"changed": dg.Out(dg.Nothing, is_required=False, description="Something changed and has to be published.")}

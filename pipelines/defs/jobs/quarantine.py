@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
+from pipelines.changes.launch_form import By, LaunchForm
+from pipelines.changes.publishing_change import publish_change
+from pipelines.changes.replaying import try_again
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.held_warehouse import HELD, NEEDS_IT, take
-from pipelines.launch_form import By, LaunchForm
-from pipelines.publishing_change import publish_change
-from pipelines.replaying import try_again
+from pipelines.runs.following import FIRST
+from pipelines.runs.held_warehouse import HELD, NEEDS_IT, take
 from schemas.problems import DismissReason
 from warehouse import replay
 from warehouse.home import Home

@@ -1,7 +1,7 @@
 """Jobs of upkeep: purge, and publish_with_override.
 
 Belongs here: launch forms and steps in order. Does not belong here: what a purge removes (``warehouse.retention``,
-``pipelines.run_retention``), what an override lets pass (``warehouse.publish_gate``).
+``pipelines.runs.run_retention``), what an override lets pass (``warehouse.publish_gate``).
 """
 
 from collections.abc import Iterator
@@ -9,12 +9,12 @@ from collections.abc import Iterator
 import dagster as dg
 from pydantic import Field
 
+from pipelines.changes.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm, Why
+from pipelines.changes.publishing_change import Shown, score_and_publish
+from pipelines.changes.purging import purge_now, what_is_due
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.held_warehouse import HELD, NEEDS_IT, take
-from pipelines.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm, Why
-from pipelines.publishing_change import Shown, score_and_publish
-from pipelines.purging import purge_now, what_is_due
+from pipelines.runs.following import FIRST
+from pipelines.runs.held_warehouse import HELD, NEEDS_IT, take
 from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.publish_gate import agreed

@@ -1,7 +1,8 @@
 """Job withdraw: take a record back, hidden or erased.
 
-Belongs here: launch form and steps in order. Does not belong here: the steps themselves (``pipelines.withdrawal``). The
-form names a request file and no record: what stands in a form outlives an erasure in Dagster's run storage.
+Belongs here: launch form and steps in order. Does not belong here: the steps themselves
+(``pipelines.changes.withdrawal``). The form names a request file and no record: what stands in a form outlives an
+erasure in Dagster's run storage.
 """
 
 from collections.abc import Iterator
@@ -10,12 +11,12 @@ from typing import Literal
 import dagster as dg
 from pydantic import Field
 
-from pipelines import withdrawal, withdrawal_request
+from pipelines.changes import withdrawal, withdrawal_request
+from pipelines.changes.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm
+from pipelines.changes.publishing_change import Shown, publish_change, score_and_publish
 from pipelines.failures import without_patient_values
-from pipelines.following import FIRST
-from pipelines.held_warehouse import HELD, NEEDS_IT, take
-from pipelines.launch_form import NOT_CONFIRMED, By, Confirm, LaunchForm
-from pipelines.publishing_change import Shown, publish_change, score_and_publish
+from pipelines.runs.following import FIRST
+from pipelines.runs.held_warehouse import HELD, NEEDS_IT, take
 from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.withdrawing import erasure

@@ -1,7 +1,8 @@
 """What deserves an alert, and in which words: pure, from facts to sentences.
 
-Belongs here: kinds, wording, order. Does not belong here: finding the facts (``pipelines.alert_facts``,
-``pipelines.alert_runs``), what was told before (``pipelines.alert_state``), sending (``pipelines.alert_delivery``).
+Belongs here: kinds, wording, order. Does not belong here: finding the facts (``pipelines.alerting.facts``,
+``pipelines.alerting.failed_runs``), what was told before (``pipelines.alerting.told``), sending
+(``pipelines.alerting.delivery``).
 
 Privacy: counts, clinic ids, names of jobs and steps. Counts are exact, also small ones: they go to the staff who
 treat these people, who need to know whether it is one emergency or three; the worklist they are sent to says the same.

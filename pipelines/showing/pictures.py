@@ -1,6 +1,6 @@
 """A plot as markdown that Dagster's pages show in place, and a table beside it that says the same in words.
 
-Belongs here: size, style and text of a picture. Does not belong here: what is drawn (``pipelines.plots``). The
+Belongs here: size, style and text of a picture. Does not belong here: what is drawn (``pipelines.showing.plots``). The
 background is white whatever the page's is, so that a picture can be read on a dark page too; colours and fonts are
 those of the evaluation report (``models.evaluation.svg``).
 """

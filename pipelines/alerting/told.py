@@ -2,7 +2,7 @@
 
 Belongs here: the state that goes into the sensor's cursor, and the report of the last look that ``hiptriage doctor``
 reads. Each channel has a state of its own, so that one that fails is told again and the others are not. Does not belong
-here: what is wrong (``pipelines.alerts``), sending (``pipelines.alert_delivery``).
+here: what is wrong (``pipelines.alerting.composing``), sending (``pipelines.alerting.delivery``).
 
 Privacy: ids of snapshots and clinics, times and counts; no key of a record.
 """
@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, ValidationError
 
-from pipelines.alerts import Alert
+from pipelines.alerting.composing import Alert
 from warehouse.finding import Finding
 from warehouse.home import Home, SettingsRefused
 

@@ -1,7 +1,7 @@
 """Changing which model is in force: promotion, rollback, suspension.
 
 Belongs here: the order of steps of each change, and who has to agree. Does not belong here: what a promotion would do
-and its gates (``pipelines.proposal``), the pointer (``warehouse.model_pointer``), the history
+and its gates (``pipelines.changes.proposal``), the pointer (``warehouse.model_pointer``), the history
 (``warehouse.model_history``), words on a terminal (``pipelines.commands``). Nothing here knows of a command line or of
 Dagster.
 
@@ -16,9 +16,9 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from importlib import metadata
 
+from pipelines.changes.proposal import ChangeRefused, Proposal, usable
 from pipelines.model_in_force import in_force, model_folder, settle, versions_in_force
 from pipelines.model_store import find
-from pipelines.proposal import ChangeRefused, Proposal, usable
 from warehouse import model_history, snapshots
 from warehouse.home import Home
 from warehouse.lock import holding

@@ -1,6 +1,6 @@
 """What promoting a model would do, as tables that a run shows: counts of tier changes and the gates; never a record.
 
-Belongs here: the words. Does not belong here: working it out (``pipelines.proposal``).
+Belongs here: the words. Does not belong here: working it out (``pipelines.changes.proposal``).
 """
 
 from collections import Counter
@@ -8,9 +8,9 @@ from collections.abc import Iterable, Sequence
 
 import dagster as dg
 
+from pipelines.changes.proposal import Proposal
 from pipelines.console import TIER_WORDS
-from pipelines.proposal import Proposal
-from pipelines.small_counts import told, total_told
+from pipelines.showing.small_counts import told, total_told
 from schemas.tiers import tiers
 from warehouse.preview import TierChanges
 

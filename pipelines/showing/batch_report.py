@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import dagster as dg
 
-from pipelines.next_step import next_step
+from pipelines.showing.next_step import next_step
 from schemas.problems import problems
 from warehouse import ledger
 from warehouse.intake_checks import Looked

@@ -2,7 +2,8 @@
 
 Belongs here: reading, each part for itself: what cannot be read becomes a fact of its own and hides nothing else. The
 snapshot is read as any reader reads it, without the lock; the warehouse is only tried, and passed over where it is in
-use. Does not belong here: wording (``pipelines.alerts``), runs of Dagster (``pipelines.alert_runs``).
+use. Does not belong here: wording (``pipelines.alerting.composing``), runs of Dagster
+(``pipelines.alerting.failed_runs``).
 
 Privacy: keys of records stay inside one call, to see which emergencies are new; counts and times leave it.
 """
@@ -12,7 +13,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
-from pipelines.alerts import ClinicFacts, Facts
+from pipelines.alerting.composing import ClinicFacts, Facts
 from warehouse.home import Home
 from warehouse.landing import passed_over
 from warehouse.lock import WarehouseBusy, holding

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import dagster as dg
 
-from pipelines.next_step import next_step
+from pipelines.showing.next_step import next_step
 from warehouse.publish_gate import Finding
 
 CHECK = "publish_gate"

@@ -1,7 +1,7 @@
 """What stands in the columns of the scored and of the published table, and where each comes from.
 
 Belongs here: meanings and lineage of columns, for Dagster's pages; never a value. Does not belong here: names and types
-(``schemas.referral``), the intake tables (``pipelines.column_schemas``).
+(``schemas.referral``), the intake tables (``pipelines.showing.column_schemas``).
 
 Lineage names the column that a value is copied from. What follows from all of a record's answers comes from
 ``intake_hash``, which stands for them: every question named would hide more than it shows.

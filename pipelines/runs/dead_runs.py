@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import dagster as dg
 
-from pipelines.processes import identity, is_alive, may_be
+from pipelines.runs.processes import identity, is_alive, may_be
 
 # A run that no process has reported on is given this long to get one.
 START_SECONDS = 300.0
@@ -31,7 +31,7 @@ class _Process:
 
 
 def tag_of_process(run_id: str, said: str) -> dict[str, str]:
-    """The tag that says in which process (``pipelines.processes.identity``) a run is.
+    """The tag that says in which process (``pipelines.runs.processes.identity``) a run is.
 
     It names the run as well: who runs something again in the UI copies the tags of the first run.
     """

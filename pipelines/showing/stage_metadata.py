@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import dagster as dg
 
 from models.basis import Basis
-from pipelines.referral_columns import SCORE_LINEAGE, SNAPSHOT_LINEAGE
+from pipelines.showing.referral_columns import SCORE_LINEAGE, SNAPSHOT_LINEAGE
 from pipelines.stages import Done
 from warehouse.snapshots import Published
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator
 
 import dagster as dg
 
-from pipelines import gate_told, stage_metadata
 from pipelines.failures import without_patient_values
-from pipelines.held_warehouse import NEEDS_IT, take
 from pipelines.model_in_force import basis_in_force, settle
+from pipelines.runs.held_warehouse import NEEDS_IT, take
+from pipelines.showing import gate_told, stage_metadata
 from pipelines.stages import look_at_refused, publish_snapshot, score
 from warehouse.home import Home
 from warehouse.lock import holding

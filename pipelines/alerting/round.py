@@ -1,17 +1,17 @@
 """One look for alerts: find, compose, send what is due, and remember what each channel took.
 
 Belongs here: the order of these, for the sensor and the command alike. Does not belong here: each of them
-(``pipelines.alert_facts``, ``alert_runs``, ``alerts``, ``alert_delivery``, ``alert_state``).
+(the other modules of this package).
 """
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from pipelines.alert_delivery import deliver
-from pipelines.alert_facts import Looked, look, new_emergencies
-from pipelines.alert_state import ChannelState, Report, State, after, due, failures_since, write_report
-from pipelines.alerts import Alert, Failed, compose, message
+from pipelines.alerting.composing import Alert, Failed, compose, message
+from pipelines.alerting.delivery import deliver
+from pipelines.alerting.facts import Looked, look, new_emergencies
+from pipelines.alerting.told import ChannelState, Report, State, after, due, failures_since, write_report
 from warehouse.home import Home
 from warehouse.settings import Settings
 

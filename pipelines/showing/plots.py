@@ -1,8 +1,8 @@
 """What an analyst wants to see in place: plots of counts, as markdown for an asset's metadata.
 
 Belongs here: drawing counts and findings, each with the same in a table. Does not belong here: counting
-(``warehouse.monitoring``), comparing (``models.monitoring``), the style of a picture (``pipelines.pictures``). Pure
-functions; every count of people passes ``models.monitoring.suppression`` here, so that none can be drawn past it.
+(``warehouse.monitoring``), comparing (``models.monitoring``), the style of a picture (``pipelines.showing.pictures``).
+Pure functions; every count of people passes ``models.monitoring.suppression`` here, so that none can be drawn past it.
 
 Imports matplotlib: whoever only defines assets imports this late.
 """
@@ -19,7 +19,7 @@ from models.evaluation.svg import BLUE, GREEN, GREY, ORANGE, PURPLE, SKY, VERMIL
 from models.monitoring.findings import Finding
 from models.monitoring.limits import signature
 from models.monitoring.suppression import HIDDEN, in_words, suppressed, suppressed_counts
-from pipelines.pictures import picture, section, table
+from pipelines.showing.pictures import picture, section, table
 from schemas.tiers import tiers
 
 _TIER_COLOURS = dict(zip(tiers(), (VERMILION, ORANGE, PURPLE, SKY, BLUE, GREY), strict=True))

@@ -1,7 +1,8 @@
 """Sending an alert: by a command, a webhook, mail. Each in a time that is bounded, and none in the way of another.
 
-Belongs here: the channels, and what their failure is called. Does not belong here: what is sent (``pipelines.alerts``).
-A failure is told by its kind: addresses, passwords and what a server answers stay out of it.
+Belongs here: the channels, and what their failure is called. Does not belong here: what is sent
+(``pipelines.alerting.composing``). A failure is told by its kind: addresses, passwords and what a server answers stay
+out of it.
 """
 
 import json
@@ -19,7 +20,7 @@ from urllib.error import HTTPError
 from urllib.parse import urlsplit
 from urllib.request import HTTPRedirectHandler, ProxyHandler, Request, build_opener
 
-from pipelines.alerts import Message
+from pipelines.alerting.composing import Message
 from warehouse.settings import THIS_MACHINE, AlertSettings, MailSettings
 
 SECONDS = 10.0  # for one channel, whatever the other side does

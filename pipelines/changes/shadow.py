@@ -17,10 +17,10 @@ from models.basis import Basis
 from models.knowledge_changes import NO_CHANGES, KnowledgeChanges, read_changes
 from models.knowledge_files import KnowledgeError
 from models.referral import referral_rows
+from pipelines.changes.promotion import Agreed
+from pipelines.changes.proposal import ChangeRefused, usable
 from pipelines.model_in_force import basis_in_force, versions_in_force, versions_of
 from pipelines.model_store import find
-from pipelines.promotion import Agreed
-from pipelines.proposal import ChangeRefused, usable
 from warehouse import scores, shadow
 from warehouse.home import Home
 from warehouse.lock import holding

@@ -1,7 +1,7 @@
 """What promoting a model version would do: which referrals change tier, and what the gates say.
 
 Belongs here: putting the two models side by side. Writes nothing. Does not belong here: gates and their limits
-(``models.gates``), the table's tiers (``warehouse.preview``), doing it (``pipelines.promotion``).
+(``models.gates``), the table's tiers (``warehouse.preview``), doing it (``pipelines.changes.promotion``).
 """
 
 from dataclasses import dataclass

@@ -1,12 +1,12 @@
 """Purging by the settings, as the command ``hiptriage purge`` and the job of that name do it.
 
 Belongs here: putting together what the warehouse and what Dagster keep. Does not belong here: what goes of each
-(``warehouse.retention``, ``pipelines.run_retention``).
+(``warehouse.retention``, ``pipelines.runs.run_retention``).
 """
 
 import dagster as dg
 
-from pipelines import run_retention
+from pipelines.runs import run_retention
 from warehouse import retention
 from warehouse.home import Home
 

@@ -1,7 +1,8 @@
 """One look at how the service does: counts of the warehouse put through the comparisons of ``models.monitoring``.
 
 Belongs here: which counts each comparison gets. Does not belong here: counting (``warehouse.monitoring``), comparing
-(``models.monitoring``), how it is shown (``pipelines.plots``, ``pipelines.defs.checks``). Knows nothing of Dagster.
+(``models.monitoring``), how it is shown (``pipelines.showing.plots``, ``pipelines.defs.checks``). Knows nothing of
+Dagster.
 """
 
 from collections.abc import Iterator

@@ -1,7 +1,7 @@
 """Runs, sensors and schedules of Dagster that failed, counted by their names.
 
 Belongs here: asking the instance. Does not belong here: what a failure says (``pipelines.failures`` keeps it plain, and
-the UI shows it), wording (``pipelines.alerts``).
+the UI shows it), wording (``pipelines.alerting.composing``).
 """
 
 from collections import Counter
@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 import dagster as dg
 from dagster._core.scheduler.instigation import TickStatus
 
-from pipelines.alerts import Failed
+from pipelines.alerting.composing import Failed
 from pipelines.defs.intake import LEFT_FOR_LONG
 from warehouse.home import Home
 

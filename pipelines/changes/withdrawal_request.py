@@ -1,7 +1,7 @@
 """A withdrawal asked for in the UI: a file names the record, because what stands in a launch form is kept by Dagster.
 
 Belongs here: reading such a file from the home's folder ``withdrawals`` and removing it. Does not belong here: what is
-done with it (``pipelines.withdrawal``). Nothing of what it says goes into a message.
+done with it (``pipelines.changes.withdrawal``). Nothing of what it says goes into a message.
 """
 
 import csv
@@ -9,8 +9,8 @@ import os
 import stat
 from pathlib import Path
 
+from pipelines.changes.withdrawal import named_by
 from pipelines.outcomes import USAGE, Ended
-from pipelines.withdrawal import named_by
 from warehouse.home import Home
 from warehouse.withdrawing.search import Named
 

@@ -1,0 +1,1 @@
+"""What a person changes: models, quarantine, withdrawals, retention; the steps that commands and jobs share."""

@@ -1,0 +1,1 @@
+"""Dagster's runs: which are under way, which died, what tries again, how long they are kept."""
