@@ -23,7 +23,7 @@ from warehouse.snapshot_changes import snapshot_changes
 def monitoring_plots() -> dg.MaterializeResult:
     """One look at the warehouse and the snapshots, drawn."""
     with without_patient_values("monitoring"):
-        from pipelines import plots  # matplotlib takes a while to import
+        from pipelines.showing import plots  # matplotlib takes a while to import
 
         home = Home.from_environment()
         with looking(home) as look:

@@ -56,7 +56,7 @@ def trained_model(context: dg.AssetExecutionContext, config: Training) -> dg.Mat
 
 
 def _told(trained: Trained) -> dict[str, Any]:
-    from pipelines import plots  # matplotlib takes a while to import
+    from pipelines.showing import plots  # matplotlib takes a while to import
 
     manifest = trained.manifest
     evaluation = json.loads((trained.folder / EVALUATION).read_text("utf-8"))
