@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from warehouse.disk import sha256_of
 from warehouse.faults import wants_room
 from warehouse.store import NoRoom
 
@@ -71,8 +72,7 @@ def put(source: Path, archive: Path) -> Archived:
 def is_whole(file: Path, sha256: str) -> bool:
     """Whether an archived file is there, can be read and still holds the bytes of its name."""
     try:
-        with file.open("rb") as content:
-            return hashlib.file_digest(content, "sha256").hexdigest() == sha256
+        return sha256_of(file) == sha256
     except OSError:
         return False
 

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any
 
 from warehouse import audit
+from warehouse.disk import sha256_of
 from warehouse.finding import Finding
 from warehouse.home import Home
 from warehouse.landing import files_in
@@ -145,12 +146,6 @@ def entries_of(home: Home) -> Iterator[Path]:
             yield entry
 
 
-def digest(file: Path) -> str:
-    """SHA-256 (hex) of a file."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
 def make_folder(folder: Path) -> None:
     """A folder and whatever is missing above it, open to the owner alone."""
     if not folder.is_dir():
@@ -202,10 +197,7 @@ def _settled(home: Home) -> _Settled:
         batches, records = connection.execute(
             "SELECT (SELECT count(*) FROM intake_file), (SELECT count(*) FROM intake_current)"
         ).fetchall()[0]
-        archived = connection.execute(
-            "SELECT sha256 FROM intake_file WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed "
-            "UNION SELECT batch_id FROM purged_file)"
-        ).fetchall()
+        archived = connection.execute("SELECT sha256 FROM intake_archived").fetchall()
         settled = _Settled(audit.head(connection), batches, records, frozenset(sha256 for (sha256,) in archived))
     if home.warehouse.with_name(f"{home.warehouse.name}.wal").exists():
         raise BackupRefused("the warehouse was not closed as it should be: run hiptriage doctor, then back up again")
@@ -283,7 +275,7 @@ class _Copier:
 
     def _enter(self, name: str, target: Path, mode: int) -> None:
         target.chmod(mode)
-        self.files[name] = {"sha256": digest(target), "bytes": target.stat().st_size, "mode": mode}
+        self.files[name] = {"sha256": sha256_of(target), "bytes": target.stat().st_size, "mode": mode}
 
 
 def _waiting(home: Home, copier: _Copier) -> int:
@@ -291,7 +283,7 @@ def _waiting(home: Home, copier: _Copier) -> int:
     waiting = 0
     for clinic, file in files_in(home.landing):
         try:
-            sha256 = digest(file)
+            sha256 = sha256_of(file)
             if (home.archive / sha256).exists():
                 continue
             copier.put(file, "/".join(part for part in ("landing", clinic, f"from-backup-{sha256[:12]}") if part))

@@ -6,16 +6,15 @@ Belongs here: reading state and saying what is wrong. Changes nothing.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from schemas.mapping.mapping_file import MappingRefused, load_mapping
 from warehouse.answer_rates import RECORDS_WITHOUT_ONE, never_stated
+from warehouse.archive import is_whole
 from warehouse.finding import Finding
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
 from warehouse.published_checkup import check_audit, check_published
 from warehouse.reading_plan import mapping_files
-from warehouse.snapshot_files import sha256_of
 from warehouse.store import WarehouseRefused, opened
 
 OTHERS_MAY = 0o077
@@ -67,11 +66,7 @@ def _mappings(home: Home) -> Iterator[Finding]:
 def _warehouse(home: Home) -> Iterator[Finding]:
     try:
         with opened(home, "check the warehouse") as connection:
-            archived = connection.execute(
-                "SELECT sha256, batch_id FROM intake_file "
-                "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed "
-                "UNION SELECT batch_id FROM purged_file) ORDER BY batch_id"
-            ).fetchall()
+            archived = connection.execute("SELECT sha256, batch_id FROM intake_archived ORDER BY batch_id").fetchall()
             unbalanced = connection.execute(
                 "SELECT batch_id FROM intake_ledger WHERE received <> accepted + quarantined + duplicate + superseded"
             ).fetchall()
@@ -84,7 +79,7 @@ def _warehouse(home: Home) -> Iterator[Finding]:
         return
     yield Finding("ok", f"the warehouse opens and holds {len(archived)} files")
     yield audited
-    damaged = [batch_id for sha256, batch_id in archived if not _is_whole(home.archive / sha256, sha256)]
+    damaged = [batch_id for sha256, batch_id in archived if not is_whole(home.archive / sha256, sha256)]
     if damaged:
         yield Finding("wrong", f"archived bytes are missing or changed: {', '.join(damaged)}")
     else:
@@ -101,7 +96,3 @@ def _warehouse(home: Home) -> Iterator[Finding]:
         )
     if waiting:
         yield Finding("note", f"{waiting} files wait to be loaded: hiptriage run")
-
-
-def _is_whole(file: Path, sha256: str) -> bool:
-    return file.is_file() and sha256_of(file) == sha256

@@ -6,7 +6,6 @@ Belongs here: loading a registered source, all of it or nothing. Does not belong
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from schemas.contract import contract_version
 from schemas.problems import FileRefused
 from schemas.records import answer_schema
 from warehouse import follow_up, ledger
+from warehouse.disk import sha256_of
 from warehouse.faults import has_room, is_of_the_machine, of_one_file, refusal_of_the_machine
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
@@ -96,8 +96,7 @@ def archived_file(home: Home, batch: Batch) -> Path:
     """
     file = home.archive / batch.sha256
     try:
-        with file.open("rb") as content:
-            found = hashlib.file_digest(content, "sha256").hexdigest()
+        found = sha256_of(file)
     except OSError as error:
         if is_of_the_machine(error):
             raise refusal_of_the_machine(error) from None
@@ -111,11 +110,7 @@ def _check_archive(connection: duckdb.DuckDBPyConnection, home: Home) -> None:
     """Raises WarehouseRefused where the archive lacks everything: a folder that is not mounted is no lost file."""
     if any(home.archive.iterdir()):
         return
-    ((files,),) = connection.execute(
-        "SELECT count(DISTINCT sha256) FROM intake_file "
-        "WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed) "
-        "AND batch_id NOT IN (SELECT batch_id FROM purged_file)"
-    ).fetchall()
+    ((files,),) = connection.execute("SELECT count(DISTINCT sha256) FROM intake_archived").fetchall()
     if files > 1:
         raise WarehouseRefused(
             f"the archive is empty, though {files} files are in it: is its disk there? Batches wait until it is"

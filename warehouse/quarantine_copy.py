@@ -13,6 +13,7 @@ from pathlib import Path
 
 import duckdb
 
+from warehouse.disk import sync
 from warehouse.home import Home
 
 BATCH_ROWS = 20_000
@@ -99,11 +100,7 @@ def replace(home: Home) -> None:
 
 
 def _put_in_place(half: Path, final: Path) -> None:
-    descriptor = os.open(half, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    sync(half)
     half.replace(final)
 
 

@@ -20,7 +20,8 @@ from typing import Any
 import duckdb
 
 from warehouse import audit
-from warehouse.backup import HALF, SET_ASIDE, Backup, BackupRefused, digest, entries_of, make_folder, read
+from warehouse.backup import HALF, SET_ASIDE, Backup, BackupRefused, entries_of, make_folder, read
+from warehouse.disk import sha256_of
 from warehouse.home import Home
 from warehouse.landing import files_in
 from warehouse.lock import holding
@@ -96,13 +97,13 @@ def _unpack(backup: Backup, half: Path) -> None:
             wrong += 1
             continue
         if place.parts[0] == "landing":
-            wrong += digest(source) != facts["sha256"]
+            wrong += sha256_of(source) != facts["sha256"]
             continue
         make_folder(target.parent)
         if not _linked(half, facts, target):
             shutil.copyfile(source, target)
             target.chmod(facts["mode"])
-            wrong += digest(target) != facts["sha256"]
+            wrong += sha256_of(target) != facts["sha256"]
     if wrong:
         raise BackupRefused(
             f"{wrong} files of this backup are missing or changed: take another one; nothing was changed"
@@ -185,7 +186,7 @@ def _undo(home: Home) -> None:
 def _landing(home: Home, backup: Backup) -> int:
     """Put back files that nobody had taken in when the backup was made, unless they are there."""
     home.ensure()
-    there = {digest(file) for _, file in files_in(home.landing)}
+    there = {sha256_of(file) for _, file in files_in(home.landing)}
     put = 0
     for name, facts in backup.manifest["files"].items():
         if name.startswith("landing/") and facts["sha256"] not in there:
@@ -219,7 +220,7 @@ def _told(home: Home, backup: Backup, aside: Path, landing: int, batch_ids: Iter
 
 
 def _entered(home: Home, file: Path, clinic: str) -> bool:
-    if digest(file) != file.name:
+    if sha256_of(file) != file.name:
         return False
     try:
         register(home, file, clinic=clinic, data_kind=_data_kind(home))

@@ -7,18 +7,13 @@ snapshot is made (``warehouse.snapshots``). Light: reading commands import it.
 from __future__ import annotations
 
 import errno
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-
-def sha256_of(file: Path) -> str:
-    """SHA-256 of a file, hex. Raises OSError."""
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
+from warehouse.disk import sha256_of, sync
 
 
 def facts_of(file: Path) -> dict[str, Any]:
@@ -62,12 +57,3 @@ def settle(file: Path) -> None:
     """A finished file: on the disk, and nobody's to write."""
     file.chmod(0o400)
     sync(file)
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

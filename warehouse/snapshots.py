@@ -19,12 +19,13 @@ from pathlib import Path
 from typing import Any
 
 from warehouse import audit, publication, quarantine_copy
+from warehouse.disk import sync
 from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.publication import Publication
 from warehouse.publish_gate import Finding, Override
 from warehouse.snapshot_building import Built, build, kept_rows
-from warehouse.snapshot_files import damaged, settle, sync
+from warehouse.snapshot_files import damaged, settle
 from warehouse.snapshot_reading import POINTER, UNASSIGNED, SnapshotMissing, read_manifest
 from warehouse.snapshot_retention import HALF, held_up_to, retire
 from warehouse.store import opened

@@ -17,6 +17,11 @@ SELECT v.clinic_id, v.record_id, v.submitted_at, v.intake_hash, v.batch_id, v.re
        f.original_name, r.record_text
 FROM intake_shown v JOIN intake_file f USING (batch_id) JOIN intake_raw r USING (batch_id, record_number);
 
+-- Batches whose bytes the archive has to hold: neither destroyed by an erasure nor purged by the settings.
+CREATE OR REPLACE VIEW intake_archived AS
+SELECT * FROM intake_file
+WHERE batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed UNION SELECT batch_id FROM purged_file);
+
 -- Refused records that nobody has dealt with yet: not read in a replay, not dismissed, not withdrawn.
 CREATE OR REPLACE VIEW intake_waiting AS
 SELECT q.* FROM intake_quarantine q ANTI JOIN intake_release USING (batch_id, record_number)

@@ -11,7 +11,7 @@ treat these people, who need to know whether it is one emergency or three; the w
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
 from warehouse.settings import Settings
@@ -31,7 +31,7 @@ Kind = Literal[
     "tiers_held",
     "test",
 ]
-KINDS: tuple[Kind, ...] = Kind.__args__  # type: ignore[attr-defined]
+KINDS: tuple[Kind, ...] = get_args(Kind)
 CLOCK_SLACK = timedelta(minutes=5)  # times that lie further ahead than this come of a clock that was wrong
 PURPOSE = "No patient is named here. For health professionals; not for patients to use alone."
 

@@ -10,7 +10,6 @@ unlinked: that a disk, a file system's journal or a backup forgets it is not pro
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import time
 from collections.abc import Collection
@@ -20,13 +19,14 @@ from pathlib import Path
 import duckdb
 
 from warehouse import archive
+from warehouse.disk import sha256_of, sync
 from warehouse.home import Home
 from warehouse.landing import files_in
 from warehouse.lock import holding
 from warehouse.snapshot_reading import UNASSIGNED, Snapshot, SnapshotMissing, current_snapshot, read_manifest
 from warehouse.snapshot_retention import held_up_to
 from warehouse.store import opened
-from warehouse.withdrawing.rebuilding import HALF, rebuild, sync
+from warehouse.withdrawing.rebuilding import HALF, rebuild
 from warehouse.withdrawing.rewriting import Rewritten, without_records
 from warehouse.withdrawing.tables import PLACE, WHOLE_FILE, tables_with
 from warehouse.withdrawing.withdrawn import archived_of_batches, keyed_hash, own_secret
@@ -97,7 +97,7 @@ def left_in_landing(home: Home) -> int:
     with opened(home, "look at the landing folder") as connection:
         secret = own_secret(home, connection)
         old = {hash_ for (hash_,) in connection.execute("SELECT keyed_hash FROM withdrawn_file").fetchall()}
-    return sum(keyed_hash(secret, "file", "", _sha256(file)) in old for _, file in files_in(home.landing))
+    return sum(keyed_hash(secret, "file", "", sha256_of(file)) in old for _, file in files_in(home.landing))
 
 
 def _undone(connection: duckdb.DuckDBPyConnection, how: list[str], step: str) -> list[int]:
@@ -218,8 +218,3 @@ def _shows_the_same(folder: Path, current: Snapshot, clinics: Collection[str]) -
         )
     except (SnapshotMissing, KeyError, TypeError):
         return False
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -6,7 +6,6 @@ DuckDB file, compressed, where no search of bytes finds it; a new file holds not
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Collection
 from datetime import UTC, datetime
@@ -15,6 +14,7 @@ from typing import Any
 
 import duckdb
 
+from warehouse.disk import sync
 from warehouse.home import Home
 from warehouse.store import WarehouseRefused
 
@@ -98,12 +98,3 @@ def _remove(*paths: Path) -> None:
 
 def _quoted(path: Path) -> str:
     return str(path).replace("'", "''")
-
-
-def sync(path: Path) -> None:
-    """Wait until a file, or the entries of a folder, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

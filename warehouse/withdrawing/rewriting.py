@@ -20,6 +20,7 @@ from pathlib import Path
 import polars as pl
 
 from schemas.problems import FileRefused
+from warehouse.disk import sha256_of
 from warehouse.formats.block import Block, Source
 from warehouse.formats.recognise import opened_source
 from warehouse.formats.unpacked import unpacked
@@ -101,9 +102,8 @@ def _written(old: Path, gone: frozenset[int], expected: _Fingerprint) -> Rewritt
     if not used:
         return None
     new.chmod(0o400)
-    with new.open("rb") as content, opened_source(new) as source:
-        sha256 = hashlib.file_digest(content, "sha256").hexdigest()
-        return Rewritten(new, sha256, new.stat().st_size, source.header.text, expected.records)
+    with opened_source(new) as source:
+        return Rewritten(new, sha256_of(new), new.stat().st_size, source.header.text, expected.records)
 
 
 def _gives(new: Path, expected: _Fingerprint) -> bool:
