@@ -17,6 +17,8 @@ COMMANDS = (
     "withdraw",
     "model",
     "form",
+    "serve",
+    "token",
     "alerts",
     "backup",
     "restore",
