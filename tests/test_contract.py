@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from schemas import contract
 from schemas.contract import Split, contract_breaks, contract_version, split
-from schemas.form import form, questions
+from schemas.form import REQUIRED_COLUMNS, form, questions
 from schemas.mapping.mapped import CELL_PROBLEMS
 from schemas.outcomes import split_outcomes
 from schemas.problems import problems
@@ -236,6 +237,24 @@ def test_every_record_is_accepted_or_refused_whatever_its_cells_hold(rows: list[
     assert set(parts.rejections["code"]) | set(parts.warnings["code"]) <= set(problems())
     stored = parts.accepted.select(answer_schema().names)
     assert contract_breaks(stored).is_empty()
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from([None, "1", "0", "left", "2", "38.5", "2026-01-02T10:00:00Z", "x"]), min_size=1),
+    st.data(),
+)
+def test_columns_that_hold_in_every_row_are_left_to_nobody_and_change_nothing(
+    cells: list[str | None], data: st.DataObject
+) -> None:
+    """pandera is asked about columns in doubt only: it has to find what it would find in all of them."""
+    columns = data.draw(st.lists(st.sampled_from([q.column for q in form()]), min_size=1, max_size=6, unique=True))
+    asked = frozenset(columns)
+    frame = pl.DataFrame({column: pl.Series(cells, dtype=pl.String) for column in asked.union(REQUIRED_COLUMNS)})
+    schema, holds = contract.readable_schema(asked), contract.expected_readable(asked)
+    order = ("column", "check", "row")
+    shortened, whole = contract.failures(schema, frame, holds), contract.failures(schema, frame)
+    assert shortened.sort(order).equals(whole.sort(order))
 
 
 def test_a_stored_record_that_breaks_the_contract_is_found() -> None:
