@@ -1,4 +1,4 @@
-"""From what pandera found to the code and text of each refused cell: one way for forms, outcomes and decisions.
+"""From what pandera found to the code and text of each refused cell: one way for every kind of file.
 
 Belongs here: what every contract of this package does with a frame of text cells. Does not belong here: what a cell
 may hold (``schemas.answers``, the contracts themselves).

@@ -16,9 +16,8 @@ from functools import cache
 import polars as pl
 import pyarrow as pa
 
-from schemas.answers import problem_code, typed
 from schemas.contract import Split
-from schemas.follow_up import RowContract, given, split_rows
+from schemas.follow_up import RowContract, answer_of, given, problem_of, split_rows
 from schemas.form import Question, read_form
 from schemas.problems import Problem, read_problems
 
@@ -30,7 +29,6 @@ REQUIRED = {
 }
 # Tiers that count without a reason: a row that nobody is told of must not hide that somebody is to be seen today.
 COUNT_WITHOUT_REASON = ("emergency", "same_day")
-NAME = r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd} .,'-]{0,63}$"  # signs that change or hide what is read are no letters
 
 
 @cache
@@ -65,8 +63,8 @@ def _contract() -> RowContract:
         form=decision_form(),
         problems=decision_problems(),
         required=REQUIRED,
-        unreadable=_unreadable,
-        answer=_answer,
+        unreadable=problem_of,
+        answer=answer_of,
         contradictions={
             "nothing_decided": ~given("status") & ~given("decided_tier"),
             "reason_not_given": without_reason & ~is_fast,
@@ -75,16 +73,3 @@ def _contract() -> RowContract:
             "closed_without_reason": (col("status") == "closed") & ~given("reason"),
         },
     )
-
-
-def _answer(question: Question) -> pl.Expr:
-    if question.column == "decided_by":
-        name = pl.col("decided_by")
-        return pl.when(name.str.contains(NAME)).then(name)
-    return typed(question)
-
-
-def _unreadable(question: Question) -> pl.Expr:
-    if question.column == "decided_by":
-        return pl.when(~pl.col("decided_by").str.contains(NAME)).then(pl.lit("bad_name"))
-    return problem_code(question)

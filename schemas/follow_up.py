@@ -1,10 +1,11 @@
-"""What the contracts of outcome and decision files share: text rows in, accepted and refused rows out.
+"""What the contracts of outcome, decision and safety concern files share: text rows in, accepted and refused rows out.
 
-Belongs here: the split by a contract that another module states. Does not belong here: the forms, codes and
-contradictions themselves (``schemas.outcomes``, ``schemas.decisions``), reading files or finding the intake record
-that a row belongs to (``warehouse.follow_up``).
+Belongs here: the split by a contract that another module states, and who may be named in a row. Does not belong here:
+the forms, codes and contradictions themselves (``schemas.outcomes``, ``schemas.decisions``,
+``schemas.safety_concerns``), reading files or finding the intake record that a row belongs to
+(``warehouse.follow_up``).
 
-Rows of both kinds are never edited: a correction is a further row of the same record with a later time.
+Rows of all kinds are never edited: a correction is a further row with a later time.
 """
 
 from __future__ import annotations
@@ -17,12 +18,16 @@ import pandera.polars as pandera
 import polars as pl
 import pyarrow as pa
 
+from schemas.answers import problem_code, typed
 from schemas.cell_problems import cell_codes, cell_texts, with_all_columns
 from schemas.contract import FUTURE_TOLERANCE, POLARS_TYPE, Split, failures
 from schemas.form import Question
 from schemas.problems import Problem
 from schemas.records import ARROW_TYPE
 
+# Columns that hold a clinician's name or staff number.
+PEOPLE = frozenset({"decided_by", "reported_by"})
+NAME = r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd} .,'-]{0,63}$"  # signs that change or hide what is read are no letters
 _GIVEN = " given"
 
 
@@ -49,6 +54,19 @@ class RowContract:
         """One accepted row: the form's columns in their types, times in UTC."""
         kinds = {q.column: pa.bool_() if q.column in self.flags else ARROW_TYPE[q.type] for q in self.form}
         return pa.schema(list(kinds.items()))
+
+
+def answer_of(question: Question) -> pl.Expr:
+    """The column's answer in its own type, also of a column of PEOPLE; null where it is blank or cannot be read."""
+    name = pl.col(question.column)
+    return pl.when(name.str.contains(NAME)).then(name) if question.column in PEOPLE else typed(question)
+
+
+def problem_of(question: Question) -> pl.Expr:
+    """The code of a cell that cannot be read, also of a column of PEOPLE; null for one that can, or is blank."""
+    if question.column in PEOPLE:
+        return pl.when(~pl.col(question.column).str.contains(NAME)).then(pl.lit("bad_name"))
+    return problem_code(question)
 
 
 def given(column: str) -> pl.Expr:

@@ -1,6 +1,6 @@
 """What is wrong with a refused cell or record, in plain words: the sentence, what is allowed there, and how to mend it.
 
-Belongs here: putting code and column together, for the three kinds of files. Never a value.
+Belongs here: putting code and column together, for the four kinds of files. Never a value.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from schemas.form import Question, form
 from schemas.limits import limits
 from schemas.outcomes import outcome_form, outcome_problems
 from schemas.problems import Problem, problems
+from schemas.safety_concerns import safety_concern_form, safety_concern_problems
 
-Contents = Literal["intake", "outcome", "decision"]
+Contents = Literal["intake", "outcome", "decision", "safety_concern"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class Explanation:
 
 
 def explained(code: str, column: str | None = None, contents: Contents = "intake") -> Explanation:
-    """Explain a code of ``problems.csv``, or of the problems of outcome and decision files, in a column."""
+    """Explain a code of ``problems.csv``, or of the problems of files of another kind, in a column."""
     questions, known = _of(contents)
     problem = known.get(code) or problems()[code]
     question = questions.get(column or "")
@@ -52,6 +53,8 @@ def _of(contents: Contents) -> tuple[dict[str, Question], dict[str, Problem]]:
             return {q.column: q for q in outcome_form()}, outcome_problems()
         case "decision":
             return {q.column: q for q in decision_form()}, decision_problems()
+        case "safety_concern":
+            return {q.column: q for q in safety_concern_form()}, safety_concern_problems()
     return {q.column: q for q in form()}, problems()
 
 

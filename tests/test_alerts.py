@@ -65,6 +65,7 @@ def nothing_failed(since: datetime, until: datetime) -> Failed:
             1,
             "1 emergency row not acknowledged for more than 60 minutes",
         ),
+        (Facts(new_concerns={"north": 2}), "safety_concern", "north", 2, "2 new safety concerns reported"),
         # a clock that went back must not hide anybody
         (
             Facts(clinics=(ClinicFacts("north", (NOW + 24 * HOUR,)),)),

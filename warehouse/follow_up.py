@@ -1,8 +1,8 @@
-"""Outcome and decision files on their way in: told apart by their header, kept row by row, all of a file or nothing.
+"""What clinicians send back, on its way in: files told apart by their header, each kept whole or not at all.
 
 Belongs here: what ``warehouse.intake`` does for intake forms, for the files that come back from the clinic. Does not
-belong here: what a row may hold (``schemas.outcomes``, ``schemas.decisions``), what a decision does to the published
-table (``published.sql``), what an outcome teaches (``models``).
+belong here: what a row may hold (``schemas.outcomes``, ``schemas.decisions``, ``schemas.safety_concerns``), what a
+row does to the published table (``published.sql``), what an outcome teaches (``models``).
 
 Privacy: rows about patients pass through here; nothing of them is logged or put into an exception.
 """
@@ -19,7 +19,7 @@ from typing import Literal, Protocol
 import duckdb
 import polars as pl
 
-from schemas import decisions, outcomes
+from schemas import decisions, outcomes, safety_concerns
 from schemas.contract import Split, contract_version
 from schemas.form import Question, answer_columns
 from schemas.mapping.near import nearly_named
@@ -31,18 +31,23 @@ from warehouse.sources import Batch
 from warehouse.store import execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
-Contents = Literal["intake", "outcome", "decision"]
+FollowUp = Literal["outcome", "decision", "safety_concern"]
+Contents = Literal["intake", FollowUp]
 
 # Columns that no intake form has. Two of them make a file one of its kind, so that one that lacks the third is refused
 # with the column's name and is not taken for a file of forms without an answer.
-MARKS = {
+MARKS: dict[FollowUp, set[str]] = {
     "decision": {"decided_at", "decided_by", "decided_tier"},
     "outcome": {"recorded_at", "attended", "confirmed_condition"},
+    "safety_concern": {"reported_at", "reported_by", "concern"},
 }
-_HEADER_NEEDS = {
+# A concern need not name a record, but its file has to have the column: one that lost it would say nothing of anybody.
+_HEADER_NEEDS: dict[FollowUp, tuple[str, ...]] = {
     "decision": ("record_id", "clinic_id", "decided_at", "decided_by"),
     "outcome": ("record_id", "clinic_id", "submitted_at", "recorded_at", "attended"),
+    "safety_concern": ("record_id", "clinic_id", "reported_at", "reported_by", "concern"),
 }
+_OF_A_RECORD = ("clinic_id", "record_id")
 _BOOLEAN_WORDS = {"true": "yes", "false": "no"}
 
 
@@ -55,14 +60,16 @@ class _Kind:
     """One kind of file: its table, the column of the time a row was made, its form and its contract.
 
     ``matters``: what rows speak about, as conditions over the table. Two rows of one record and time that share no
-    matter do not contradict each other.
+    matter do not contradict each other. ``subject``: the columns in which a row has to agree with another one to
+    replace or contradict it.
     """
 
     table: str
     time: str
-    matters: tuple[str, str]
     form: tuple[Question, ...]
     split: _Splitter
+    matters: tuple[str, str] = ("true", "true")
+    subject: tuple[str, ...] = _OF_A_RECORD
 
     @property
     def columns(self) -> list[str]:
@@ -71,20 +78,18 @@ class _Kind:
 
 
 def contents_of(columns: Collection[str]) -> Contents:
-    """What a file with these columns holds: intake forms, outcomes or decisions.
+    """What a file with these columns holds: intake forms, outcomes, decisions or safety concerns.
 
     A single column named like a mark may stand beside forms. Names that are nearly right count, so that a misspelt
     file of decisions is refused as what it is. Raises FileRefused (mixed_contents, naming the marks) where two marks
-    of a kind stand beside a question of the intake form, or marks of both kinds beside each other: read as one kind,
+    of a kind stand beside a question of the intake form, or marks of several kinds beside each other: read as one kind,
     the rows of the other would be lost, or stand for forms that nobody filled in.
     """
-    decision, outcome = (_named(columns, MARKS[kind]) for kind in ("decision", "outcome"))
-    marked = len(decision) > 1 or len(outcome) > 1
-    if (decision and outcome) or (marked and _named(columns, answer_columns())):
-        raise FileRefused("mixed_contents", tuple(sorted(decision | outcome)))
-    if not marked:
-        return "intake"
-    return "decision" if decision else "outcome"
+    named = {kind: marks for kind in MARKS if (marks := _named(columns, MARKS[kind]))}
+    marked = [kind for kind, marks in named.items() if len(marks) > 1]
+    if len(named) > 1 or (marked and _named(columns, answer_columns())):
+        raise FileRefused("mixed_contents", tuple(sorted(set().union(*named.values()))))
+    return marked[0] if marked else "intake"
 
 
 def load(
@@ -92,9 +97,9 @@ def load(
     home: Home,
     batch: Batch,
     source: Source,
-    contents: Literal["outcome", "decision"],
+    contents: FollowUp,
 ) -> Reconciled:
-    """Keep every row of an outcome or decision file, inside the caller's transaction; the caller enters the counts.
+    """Keep every row of such a file, inside the caller's transaction; the caller enters the counts.
 
     Raises FileRefused (missing_column, nearly_a_column; counts_differ where the counts do not add up).
     """
@@ -114,12 +119,18 @@ def load(
     return _counted(connection, batch.batch_id, contents, unknown)
 
 
-def _kind(contents: Literal["outcome", "decision"]) -> _Kind:
-    if contents == "decision":
-        matters = ("status IS NOT NULL", "decided_tier IS NOT NULL")
-        return _Kind("decision", "decided_at", matters, decisions.decision_form(), decisions.split_decisions)
-    split = partial(outcomes.split_outcomes, conditions=outcomes.nameable_conditions())
-    return _Kind("outcome", "recorded_at", ("true", "true"), outcomes.outcome_form(), split)
+def _kind(contents: FollowUp) -> _Kind:
+    match contents:
+        case "decision":
+            matters = ("status IS NOT NULL", "decided_tier IS NOT NULL")
+            return _Kind("decision", "decided_at", decisions.decision_form(), decisions.split_decisions, matters)
+        case "outcome":
+            split = partial(outcomes.split_outcomes, conditions=outcomes.nameable_conditions())
+            return _Kind("outcome", "recorded_at", outcomes.outcome_form(), split)
+        case "safety_concern":
+            form, split_concerns = safety_concerns.safety_concern_form(), safety_concerns.split_safety_concerns
+            # Only the very same row replaces one: whoever reports something else, or is somebody else, is heard too.
+            return _Kind("safety_concern", "reported_at", form, split_concerns, subject=("content_hash",))
 
 
 def _named(columns: Collection[str], wanted: Collection[str]) -> set[str]:
@@ -128,7 +139,7 @@ def _named(columns: Collection[str], wanted: Collection[str]) -> set[str]:
     return exact | set(nearly_named(set(columns) - exact, set(wanted) - exact))
 
 
-def _check_header(columns: Collection[str], kind: _Kind, contents: str, *, clinic_known: bool) -> int:
+def _check_header(columns: Collection[str], kind: _Kind, contents: FollowUp, *, clinic_known: bool) -> int:
     """How many columns the form does not have. Raises FileRefused."""
     unknown = [column for column in columns if column not in kind.columns]
     lacking = [column for column in kind.columns if column not in columns]
@@ -199,6 +210,7 @@ def _keep(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind) -> N
     sql = resources.files("warehouse").joinpath("follow_up.sql").read_text("utf-8")
     first, second = kind.matters
     named = {"{table}": kind.table, "{time}": kind.time, "{first}": first, "{second}": second}
+    named |= {"{subject}": ", ".join(kind.subject)}
     for name, value in named.items():
         sql = sql.replace(name, value)
     connection.execute(sql)
@@ -236,7 +248,9 @@ def _keep(connection: duckdb.DuckDBPyConnection, batch: Batch, kind: _Kind) -> N
         connection.execute(f"DROP TABLE {table}")
 
 
-def _counted(connection: duckdb.DuckDBPyConnection, batch_id: str, contents: str, unknown_columns: int) -> Reconciled:
+def _counted(
+    connection: duckdb.DuckDBPyConnection, batch_id: str, contents: FollowUp, unknown_columns: int
+) -> Reconciled:
     ((*counts, withdrawn),) = connection.execute(
         """
         SELECT (SELECT count(*) FROM intake_raw WHERE batch_id = $batch AND record_number > 0),

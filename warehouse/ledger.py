@@ -22,9 +22,9 @@ from warehouse.store import opened
 class Reconciled:
     """Counts of one batch: received = accepted + quarantined + duplicate + superseded, or a refusal code.
 
-    ``contents``: intake, outcome or decision. ``read_as``: how its columns became those of the form (form, redcap,
-    fhir, or name and version of a mapping). ``set_aside``: rows that are no records of ours (another REDCap
-    instrument). ``noted``: accepted records that a check of the mapping noted. ``withdrawn``: quarantined
+    ``contents``: intake, outcome, decision or safety_concern. ``read_as``: how its columns became those of the form
+    (form, redcap, fhir, or name and version of a mapping). ``set_aside``: rows that are no records of ours (another
+    REDCap instrument). ``noted``: accepted records that a check of the mapping noted. ``withdrawn``: quarantined
     records that were withdrawn before and are not taken in again. ``refusal_place``: kind and place of an error of the
     program that refused the file.
     """
@@ -100,7 +100,7 @@ def sentence(counts: Reconciled) -> str:
     if counts.unknown_columns:
         text += f"; {counts.unknown_columns} columns that the form does not have were kept in raw only"
     if counts.contents != "intake":
-        text += f"; a file of {counts.contents}s"
+        text += f"; a file of {counts.contents.replace('_', ' ')}s"
     elif counts.read_as != "form":
         text += f"; read as {counts.read_as}"
     return text

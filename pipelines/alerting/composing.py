@@ -14,12 +14,14 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
+from warehouse.emergencies import waits_too_long
 from warehouse.settings import Settings
 from warehouse.snapshot_reading import UNASSIGNED
 
 Kind = Literal[
     "new_emergency",
     "unacknowledged_emergency",
+    "safety_concern",
     "unread_forms",
     "snapshot",
     "warehouse",
@@ -68,9 +70,11 @@ class Facts:
 
     ``published_at``: of the current snapshot, None where there is none. ``snapshot_problem`` and ``warehouse_problem``:
     a plain sentence where it cannot be read, or is held for too long. ``damaged``: clinics whose published files cannot
-    be opened. ``waiting``: files that were taken in and not loaded for long. ``never_read``: entries of the landing
-    folder that no run will ever read. ``failed``: how often since the last alert, by job and step or by sensor.
-    ``held``: runs since then whose publication failed. ``left``: files of the landing folder that cannot be taken in.
+    be opened. ``new_emergencies`` and ``new_concerns``: by clinic, how many the table told last did not show; safety
+    concerns that could not be read are among them. ``waiting``: files that were taken in and not loaded for long.
+    ``never_read``: entries of the landing folder that no run will ever read. ``failed``: how often since the last
+    alert, by job and step or by sensor. ``held``: runs since then whose publication failed. ``left``: files of the
+    landing folder that cannot be taken in.
     """
 
     published_at: datetime | None = None
@@ -79,6 +83,7 @@ class Facts:
     clinics: tuple[ClinicFacts, ...] = ()
     damaged: tuple[str, ...] = ()
     new_emergencies: Mapping[str, int] = field(default_factory=dict)
+    new_concerns: Mapping[str, int] = field(default_factory=dict)
     warehouse_problem: str = ""
     waiting: int = 0
     never_read: int = 0
@@ -122,6 +127,7 @@ def compose(facts: Facts, settings: Settings, now: datetime) -> list[Alert]:
     """All that deserves an alert, most urgent first."""
     alerts = [
         *_new_emergencies(facts),
+        *_new_concerns(facts),
         *(alert for clinic in facts.clinics for alert in _of_clinic(clinic, settings, now)),
         *_snapshot(facts, settings, now),
         *_services(facts),
@@ -183,10 +189,21 @@ def _new_emergencies(facts: Facts) -> list[Alert]:
     ]
 
 
+def _new_concerns(facts: Facts) -> list[Alert]:
+    do = (
+        'hiptriage sql "SELECT * FROM safety_concerns ORDER BY received_at DESC"; those that could not be read: '
+        "hiptriage quarantine list"
+    )
+    return [
+        Alert("safety_concern", clinic, count, f"{_many(count, 'new safety concern')} reported", do, once=True)
+        for clinic, count in facts.new_concerns.items()
+        if count
+    ]
+
+
 def _of_clinic(facts: ClinicFacts, settings: Settings, now: datetime) -> list[Alert]:
     minutes = settings.clinic(facts.clinic).acknowledge_minutes
-    # A time ahead of us comes of a clock that was wrong, and says nothing about how long somebody has waited.
-    late = sum(since > now + CLOCK_SLACK or now - since > timedelta(minutes=minutes) for since in facts.open_since)
+    late = sum(waits_too_long(since, now, minutes) for since in facts.open_since)
     alerts = []
     if late:
         sentence = f"{_many(late, 'emergency row')} not acknowledged for more than {minutes} minutes"

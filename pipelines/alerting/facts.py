@@ -14,6 +14,7 @@ from datetime import datetime
 from pathlib import Path
 
 from pipelines.alerting.composing import ClinicFacts, Facts
+from warehouse.emergencies import OPEN_EMERGENCIES
 from warehouse.home import Home
 from warehouse.landing import passed_over
 from warehouse.lock import WarehouseBusy, holding
@@ -31,23 +32,13 @@ from warehouse.snapshot_reading import (
 from warehouse.sources import long_waiting
 from warehouse.store import WarehouseRefused
 
-# An emergency by its form has been here since the first form that came to emergency; one by a clinician's decision
-# since that decision. A form that was corrected does not begin to wait anew.
-_OPEN_EMERGENCIES = """
-    WITH urgent AS (
-        SELECT clinic_id, record_id, tier, received_at, decided_at FROM referrals
-        WHERE effective_tier = 'emergency' AND status = 'open'
-    ),
-    first_here AS (
-        SELECT u.clinic_id, u.record_id, min(l.received_at) AS received_at
-        FROM urgent u
-        JOIN referral_history h ON h.clinic_id = u.clinic_id AND h.record_id = u.record_id AND h.tier = 'emergency'
-        JOIN lineage l ON l.clinic_id = h.clinic_id AND l.record_id = h.record_id AND l.intake_hash = h.intake_hash
-        GROUP BY ALL
-    )
-    SELECT u.record_id,
-           if(u.tier = 'emergency', least(u.received_at, f.received_at), coalesce(u.decided_at, u.received_at))
-    FROM urgent u LEFT JOIN first_here f USING (clinic_id, record_id)
+_EMERGENCIES = f"SELECT record_id, here_since FROM ({OPEN_EMERGENCIES})"
+# Those that could not be read are concerns all the same.
+_CONCERNS = """
+    SELECT concat_ws(chr(31), record_id, submitted_at, reported_at, reported_by, concern), received_at
+    FROM safety_concerns
+    UNION ALL SELECT concat_ws(chr(31), received_at, record_number), received_at
+    FROM unread_follow_up WHERE contents = 'safety_concern'
 """
 
 
@@ -85,6 +76,19 @@ def new_emergencies(home: Home, told: str) -> dict[str, int]:
 
     All of them where that one is not kept any more or cannot be read ('' for none). Raises SettingsRefused.
     """
+    return _new(home, told, _EMERGENCIES)
+
+
+def new_concerns(home: Home, told: str) -> dict[str, int]:
+    """By clinic, safety concerns of the current snapshot that the snapshot ``told`` did not hold; as above.
+
+    Among them rows that could not be read, also those that name no clinic (``_unassigned``). Raises SettingsRefused.
+    """
+    return _new(home, told, _CONCERNS)
+
+
+def _new(home: Home, told: str, query: str) -> dict[str, int]:
+    """How many keys ``query`` gives now by clinic that it did not give for the snapshot ``told``."""
     try:
         current = current_snapshot(home)
     except SnapshotMissing:
@@ -93,12 +97,12 @@ def new_emergencies(home: Home, told: str) -> dict[str, int]:
         return {}
     before = _kept(home, told)
     counts = {}
-    for clinic in current.clinics:
+    for clinic in current.files:
         if before and _same_files(before, current, clinic):
             continue
-        known = _open_emergencies(before, clinic) if before and clinic in before.files else None
-        now_open = _open_emergencies(current, clinic) or {}
-        if new := len(now_open.keys() - (known or {}).keys()):
+        known = _keyed(before, clinic, query) if before and clinic in before.files else None
+        now_there = _keyed(current, clinic, query) or {}
+        if new := len(now_there.keys() - (known or {}).keys()):
             counts[clinic] = new
     return counts
 
@@ -121,7 +125,7 @@ def _with_snapshot(facts: Facts, snapshot: Snapshot) -> Facts:
         if clinic not in snapshot.files:
             continue
         unread, unread_emergency = snapshot.unread(clinic)
-        rows = _open_emergencies(snapshot, clinic)
+        rows = _keyed(snapshot, clinic, _EMERGENCIES)
         if rows is None:
             damaged.append(clinic)
         since = tuple((rows or {}).values())
@@ -135,11 +139,11 @@ def _with_snapshot(facts: Facts, snapshot: Snapshot) -> Facts:
     )
 
 
-def _open_emergencies(snapshot: Snapshot, clinic: str) -> Mapping[str, datetime] | None:
-    """Record and since when it has been here, of every emergency that nobody acknowledged; None if unreadable."""
+def _keyed(snapshot: Snapshot, clinic: str, query: str) -> Mapping[str, datetime] | None:
+    """What ``query`` gives: by key, since when it has been here; None if the clinic's file is unreadable."""
     try:
         with answering(), connect(snapshot, clinic) as connection:
-            return dict(connection.execute(_OPEN_EMERGENCIES).fetchall())
+            return dict(connection.execute(query).fetchall())
     except (QueryRefused, SnapshotMissing):
         return None
 

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from pipelines.alerting.composing import Alert, Failed, compose, message
 from pipelines.alerting.delivery import deliver
-from pipelines.alerting.facts import Looked, look, new_emergencies
+from pipelines.alerting.facts import Looked, look, new_concerns, new_emergencies
 from pipelines.alerting.told import ChannelState, Report, State, after, due, failures_since, write_report
 from warehouse.home import Home
 from warehouse.settings import Settings
@@ -85,6 +85,7 @@ def _alerts(
     facts = replace(
         looked.facts,
         new_emergencies=new_emergencies(home, state.snapshot),
+        new_concerns=new_concerns(home, state.snapshot),
         failed=failed.counts,
         held=failed.held,
         left=failed.left,

@@ -74,8 +74,8 @@ def withdraw(home: Home, named: Named, agreed: Agreed, wish: Wish, *, confirmed:
             if found.decided and not wish.even_decided:
                 raise Ended(
                     REFUSED,
-                    "a clinician has decided on it or confirmed a condition, so it has to be kept: --how restrict "
-                    "hides it; --even-decided erases it all the same",
+                    "a clinician has decided on it, confirmed a condition or reported a safety concern, so it has to "
+                    "be kept: --how restrict hides it; --even-decided erases it all the same",
                 )
             found = look(connection, home, named, in_files=True)
         elif named.refused:
@@ -119,7 +119,7 @@ def _tell(how: How, found: Found, say: Say) -> None:
     say(
         f"to {how} in clinic {found.named.clinic_id}: {_count(len(found.record_ids), 'record')}, "
         f"which arrived {_count(arrivals, 'time')} in {_count(files, 'file')}; "
-        f"{_count(found.decided, 'decision or diagnosis', 'decisions or diagnoses')} of clinicians"
+        f"{_count(found.decided, 'decision, diagnosis or concern', 'decisions, diagnoses or concerns')} of clinicians"
     )
     if how == "erase":
         if found.refused_files:

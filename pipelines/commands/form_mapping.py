@@ -59,12 +59,13 @@ def check(file: Path, mapping: Path | None, clinic: str | None) -> None:
     """Read FILE as hiptriage run would and count what would become of its records; nothing is stored.
 
     Says what is wrong by code and column, what is allowed and how to mend it; cells are never shown. Exit code 3 if
-    records would be quarantined, 4 if the file would be refused. Of outcomes and decisions only the kind is told.
+    records would be quarantined, 4 if the file would be refused. Of other files only the kind is told.
     """
     with plain_ends(), _source(file) as source:
         contents = _contents(source)
         if contents != "intake":
-            click.echo(f"a file of {contents}s, not of intake forms: its rows are checked when it is loaded")
+            said = contents.replace("_", " ")
+            click.echo(f"a file of {said}s, not of intake forms: its rows are checked when it is loaded")
             click.echo("nothing was stored")
             return
         plan = _plan(source, mapping, clinic)

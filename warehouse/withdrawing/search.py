@@ -47,8 +47,9 @@ class Found:
 
     ``record_ids``: of the clinic. ``arrivals``: batch_id and record_number, each once. ``texts``: folder ('' for none)
     and text of those that are not well-formed. ``clinics``: those whose published tables may show something of it.
-    ``refused_files``: batches refused whole whose file holds the id. ``decided``: rows of clinicians' decisions and of
-    conditions that were confirmed. ``unclear``: batches refused whole whose file could not be looked into.
+    ``refused_files``: batches refused whole whose file holds the id. ``decided``: rows of clinicians' decisions, of
+    conditions that were confirmed and of safety concerns. ``unclear``: batches refused whole whose file could not be
+    looked into.
     """
 
     named: Named
@@ -232,6 +233,7 @@ def _decided(connection: duckdb.DuckDBPyConnection, named: Named, ids: set[str])
         WITH said AS (
             SELECT clinic_id, record_id FROM decision
             UNION ALL SELECT clinic_id, record_id FROM outcome WHERE confirmed_condition IS NOT NULL
+            UNION ALL SELECT clinic_id, record_id FROM safety_concern
         )
         SELECT count(*) FROM said WHERE clinic_id = $clinic AND record_id IN (SELECT unnest($ids::VARCHAR[]))
         """,

@@ -91,7 +91,7 @@ def without_withdrawn(
 
     Such a record keeps its number; its text is '', it has no cells, and it is broken with the code ``withdrawn``. Its
     number is noted, so that the archived file loses it too. ``clinic``: the folder the file came from, or ''. ``plan``:
-    how the file becomes the form; None where its own columns name the key (outcomes and decisions). A record
+    how the file becomes the form; None where its own columns name the key (what clinicians send back). A record
     is known by its id, in the clinic of its row or of its folder; by its patient key where a person was erased and it
     was submitted before that (a new form of somebody who is a patient again must be read, and so must one whose time
     cannot be read); a record that is not well-formed by a cell that holds the id, or by its text.
