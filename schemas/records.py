@@ -38,7 +38,7 @@ def record_schema() -> pa.Schema:
 
     ``intake_hash`` is the SHA-256 (hex) of the canonical record, ``warnings`` the codes of
     ``schemas/problems.csv`` that the record carries, ``has_notes`` whether it came with free text (the text itself
-    stays in ``intake_raw``), ``data_kind`` one of live, sample, published_case.
+    is kept in ``intake_note``), ``data_kind`` one of live, sample, published_case.
     """
     arrived = [
         ("intake_hash", pa.string()),

@@ -1,4 +1,4 @@
-"""Planted text is found in archive, raw and quarantine, and nowhere else: every column of every table decoded."""
+"""Planted text is found in archive, raw, quarantine and notes, and nowhere else: every column decoded."""
 
 from __future__ import annotations
 
@@ -31,6 +31,8 @@ ALLOWED_COLUMNS = {
     ("intake_quarantine", "problems"),
     ("intake_waiting", "problems"),  # a view of it
     ("intake_file", "original_name"),
+    ("intake_archived", "original_name"),  # a view of it
+    ("intake_note", "note"),
     ("record_text", "record_text"),
 }
 
@@ -113,18 +115,17 @@ def of_sqlite(path: Path) -> Iterator[tuple[str, str]]:
     connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
     try:
         for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
-            for row in connection.execute(f'SELECT * FROM "{table}"').fetchall():
-                yield (
-                    table,
-                    " ".join(
-                        value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value) for value in row
-                    ),
-                )
+            result = connection.execute(f'SELECT * FROM "{table}"')
+            columns = [column[0] for column in result.description]
+            for row in result.fetchall():
+                for column, value in zip(columns, row, strict=True):
+                    text = value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+                    yield f"{table}.{column}", text
     finally:
         connection.close()
 
 
-def may_hold(file: str, place: str) -> bool:
+def may_hold(file: str, place: str, text: str) -> bool:
     if file.startswith("archive/"):
         return place == "content"
     table, _, column = place.partition(".")
@@ -133,6 +134,9 @@ def may_hold(file: str, place: str) -> bool:
             ("intake_lineage", "record_text"),
             ("intake_lineage", "original_name"),
         }
+    # The treating clinic's copy holds the free text in one column of each segment, and nothing of a refused record.
+    if file.startswith("answers/north/") and file.endswith(".db"):
+        return place == "version.note" and mark("notes") in text
     return file == "quarantine.duckdb"
 
 
@@ -142,7 +146,7 @@ def test_planted_text_lies_only_where_it_may(used: tuple[Path, list[Done]]) -> N
     for file, place, text in decoded(home):
         if CANARY not in text:
             continue
-        assert may_hold(file, place), f"planted text in {file}: {place}"
+        assert may_hold(file, place, text), f"planted text in {file}: {place}"
         for planted in PLACES:
             if mark(planted) in text:
                 found[planted].add(f"{file.partition('/')[0]}:{place}")
@@ -150,6 +154,9 @@ def test_planted_text_lies_only_where_it_may(used: tuple[Path, list[Done]]) -> N
     assert found["filename"] >= {"warehouse.duckdb:intake_file.original_name"}
     for planted in ("notes", "unmapped", "header", "rejected", "badkey"):
         assert found[planted] >= {"archive:content", "warehouse.duckdb:intake_raw.record_text"}, planted
+    assert found["notes"] >= {"warehouse.duckdb:intake_note.note", "answers:version.note"}
+    for planted in ("unmapped", "header", "rejected", "badkey"):
+        assert not [place for place in found[planted] if "note" in place or place.startswith("answers:")], planted
     for planted in ("rejected", "badkey"):
         assert "warehouse.duckdb:intake_quarantine.problems" in found[planted], planted
 
@@ -170,8 +177,11 @@ def test_the_home_is_open_to_its_owner_alone(used: tuple[Path, list[Done]]) -> N
     home, _ = used
     for file in ("warehouse.duckdb", "quarantine.duckdb"):
         assert (home / file).stat().st_mode & 0o077 == 0
-    for folder in ("archive", "landing", "snapshots", "models", "dagster"):
+    for folder in ("archive", "landing", "snapshots", "models", "dagster", "answers"):
         assert (home / folder).stat().st_mode & 0o077 == 0
+    inside = list((home / "answers").rglob("*"))
+    assert len(inside) == 3  # one clinic's folder, its manifest and a segment
+    assert not [path for path in inside if path.stat().st_mode & 0o077]
 
 
 # --- What the services do, over people whose record ids and keys are planted too ------------------------------------
@@ -270,6 +280,7 @@ def test_sensors_jobs_checks_and_alerts_say_nothing_of_a_person(served: tuple[Pa
         connection.close()
     everything = list(decoded(home))
     kept = [(name, place, text) for name, place, text in everything if name.startswith("dagster/")]
-    assert {place for _, place, _ in kept} >= {"runs", "event_logs", "asset_check_executions", "asset_keys"}
+    tables = {place.partition(".")[0] for _, place, _ in kept}
+    assert tables >= {"runs", "event_logs", "asset_check_executions", "asset_keys"}
     assert [(name, place) for name, place, text in kept if CANARY in text] == []
     assert [place for _, place, text in everything if "audit" in place and CANARY in text] == []

@@ -156,7 +156,7 @@ def filled(made: Path, home: Home) -> Home:
 
 def test_what_was_erased_can_be_decoded_from_nothing_that_is_left(filled: Home) -> None:
     places = {file.partition("/")[0] for file, _ in left(filled)}
-    assert places == {"archive", "warehouse.duckdb", "quarantine.duckdb", "snapshots"}
+    assert places == {"archive", "warehouse.duckdb", "quarantine.duckdb", "snapshots", "answers"}
     before = answers(filled)
     on_arrival = ask(filled, "SELECT * FROM intake_ledger ORDER BY ALL")
     found = erase(filled)
@@ -454,10 +454,10 @@ def withdraw(*arguments: str) -> Result:
 @pytest.mark.parametrize(
     ("arguments", "code", "said"),
     [
-        ([f"north/{ID}"], 0, "to restrict in clinic north: 1 record, which arrived 5 times in 3 files; 1 decision or"),
+        ([f"north/{ID}"], 0, "to restrict in clinic north: 1 record, which arrived 5 times in 3 files; 1 decision"),
         ([f"north/{ID}", "--how", "erase"], 4, "a clinician has decided on it"),
         ([f"north/{ID}", "--how", "erase", "--even-decided"], 0, "which arrived 8 times in 3 files"),
-        (["north/n4"], 0, "to erase in clinic north: 1 record, which arrived 1 time in 1 file; 0 decisions or"),
+        (["north/n4"], 0, "to erase in clinic north: 1 record, which arrived 1 time in 1 file; 0 decisions"),
         (["north", "--patient-key", "p4"], 0, "1 record, which arrived 1 time"),
         (["north/nobody", "--yes"], 2, "no such record"),
         (["north/n4", "--lift", "--yes"], 2, "nothing of the kind"),

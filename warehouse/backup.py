@@ -158,7 +158,9 @@ def _fill(home: Home, half: Path, made_at: datetime) -> dict[str, Any]:
     settled = _settled(home)
     copier = _Copier(home, half)
     for entry in entries_of(home):
-        copier.take(entry)
+        # The clinics' copy of stated answers is made from the warehouse: the next publication makes it again.
+        if entry != home.answers:
+            copier.take(entry)
     waiting = _waiting(home, copier)
     pointer = home.snapshots / POINTER
     return {

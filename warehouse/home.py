@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import tomllib
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -68,6 +69,11 @@ class Home:
         return self.root / "snapshots"
 
     @property
+    def answers(self) -> Path:
+        """What accepted records state, free text too, one folder a clinic: for the treating clinic's clinicians."""
+        return self.root / "answers"
+
+    @property
     def quarantine_copy(self) -> Path:
         """The analysts' copy of the quarantine, readable by the account that runs the pipeline only."""
         return self.root / "quarantine.duckdb"
@@ -76,6 +82,11 @@ class Home:
     def withdrawals(self) -> Path:
         """Request files of withdrawals that are launched in the UI; each is removed once it is carried out."""
         return self.root / "withdrawals"
+
+    @property
+    def entered(self) -> Path:
+        """What clinicians entered on the page and no published table shows yet: ``entered/<clinic>/``."""
+        return self.root / "entered"
 
     @property
     def access_log(self) -> Path:
@@ -100,7 +111,9 @@ class Home:
             self.mappings,
             self.models,
             self.snapshots,
+            self.answers,
             self.withdrawals,
+            self.entered,
             self.dagster,
         )
         for folder in (self.root, *inside):
@@ -109,12 +122,21 @@ class Home:
     def settings(self) -> Settings:
         """The settings of this home. Raises SettingsRefused naming the fields at fault."""
         file = self.root / "settings.toml"
+        named = {field: os.environ.get(f"HIPTRIAGE_{field.upper()}") for field in FROM_ENVIRONMENT}
         try:
-            values = tomllib.loads(file.read_text("utf-8")) if file.exists() else {}
-            named = {field: os.environ.get(f"HIPTRIAGE_{field.upper()}") for field in FROM_ENVIRONMENT}
-            return Settings.model_validate(values | {field: value for field, value in named.items() if value})
+            text = file.read_bytes()
+        except FileNotFoundError:
+            text = b""
+        try:
+            return _validated(text, tuple((field, value) for field, value in named.items() if value))
         except ValidationError as error:
             fields = sorted({".".join(str(part) for part in item["loc"]) for item in error.errors()})
             raise SettingsRefused(f"settings.toml cannot be used: check {', '.join(fields)}") from None
         except (tomllib.TOMLDecodeError, UnicodeDecodeError):
             raise SettingsRefused("settings.toml cannot be used: it is not valid TOML") from None
+
+
+@lru_cache(maxsize=8)
+def _validated(text: bytes, named: tuple[tuple[str, str], ...]) -> Settings:
+    """Settings of this very text; the page asks several times a request, and reading TOML takes the longest of it."""
+    return Settings.model_validate(tomllib.loads(text.decode("utf-8")) | dict(named))

@@ -1,7 +1,7 @@
 """A batch's way into the warehouse: archived file in; raw, valid, warnings, quarantine, dispositions and ledger out.
 
 Belongs here: loading a registered source, all of it or nothing. Does not belong here: reading and judging the records
-(``warehouse.staging``), outcome and decision files (``warehouse.follow_up``), what an answer means (``models``).
+(``warehouse.staging``), what clinicians send back (``warehouse.follow_up``), what an answer means (``models``).
 """
 
 from __future__ import annotations
@@ -144,14 +144,15 @@ def load_records(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch
 
 
 def decide(connection: duckdb.DuckDBPyConnection, batch: Batch) -> None:
-    """Give each staged record its disposition; what is accepted or superseded stays, with its warnings.
+    """Give each staged record its disposition; what is accepted or superseded stays, with its warnings and its note.
 
     A record that conflicts with one that came before joins the staged problems. Leaves the table ``decided``.
     """
     connection.execute(resources.files("warehouse").joinpath("dispositions.sql").read_text("utf-8"))
     bound = {"batch": batch.batch_id}
     kept = "SELECT record_number FROM decided WHERE disposition IN ('accepted', 'superseded')"
-    connection.execute(f"INSERT INTO intake_warning SELECT * FROM staged_warning WHERE record_number IN ({kept})")
+    for kind in ("warning", "note"):
+        connection.execute(f"INSERT INTO intake_{kind} SELECT * FROM staged_{kind} WHERE record_number IN ({kept})")
     connection.execute(
         f"INSERT INTO staged_unread SELECT batch_id, record_number, {_ANSWERS} FROM intake_valid "
         "JOIN decided USING (record_number) WHERE batch_id = $batch AND disposition = 'conflicting_version'",

@@ -11,7 +11,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse import audit
+from warehouse import answers_writing, audit
 from warehouse.finding import Finding
 from warehouse.home import Home
 from warehouse.snapshot_files import damaged
@@ -61,6 +61,7 @@ def check_published(home: Home) -> Iterator[Finding]:
             yield Finding("note", f"snapshot {current} is stale: hiptriage run publishes a new one")
         else:
             yield Finding("ok", f"snapshot {current} is current, and every byte of it is as it was published")
+        yield answers_writing.finding(home, snapshot)
         if kept := snapshot.kept():
             yield Finding(
                 "wrong",

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from typing import Any
 
 from warehouse import audit, scores
+from warehouse.answers_writing import not_at_hand
 from warehouse.home import Home
 from warehouse.scores import Versions
 from warehouse.snapshot_files import damaged
@@ -48,10 +49,12 @@ def holds_last_change(home: Home, versions: Versions) -> bool:
 def holds_everything(home: Home, versions: Versions) -> bool:
     """Whether there is a current snapshot that holds the last change, is not stale, and has every byte it was made of.
 
-    Raises as ``holds_last_change``.
+    The copy of stated answers that lies beside it has to be whole too. Raises as ``holds_last_change``.
     """
     try:
         snapshot = current_snapshot(home)
     except SnapshotMissing:
         return False
-    return not snapshot.stale and holds_last_change(home, versions) and not damaged(snapshot.path, snapshot.manifest)
+    if snapshot.stale or not holds_last_change(home, versions):
+        return False
+    return not damaged(snapshot.path, snapshot.manifest) and not not_at_hand(home, snapshot)

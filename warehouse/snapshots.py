@@ -18,7 +18,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from warehouse import audit, publication, quarantine_copy
+from warehouse import answers_writing, audit, publication, quarantine_copy
 from warehouse.disk import sync
 from warehouse.home import Home
 from warehouse.lock import holding
@@ -70,6 +70,9 @@ def publish(
     with holding(home, publication.PURPOSE):
         erasure.go_on(home)
         _sweep(home)
+        # Before anything else, so that no row is shown before its answers are there; and where the gate holds the
+        # table back, the answers of an erased record are gone all the same.
+        answers_writing.bring_up_to_date(home)
         published_at = datetime.now(UTC)
         snapshot_id = f"{published_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
         half = home.snapshots / f"{HALF}{snapshot_id}"

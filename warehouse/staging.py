@@ -1,9 +1,9 @@
 """A file's records read, mapped and judged by the contract: nothing is decided yet.
 
 Belongs here: from a source to ``intake_valid`` (accepted records; a wide row is written once) and to the temporary
-tables ``staged`` (their keys), ``staged_unread`` (what could be read of refused ones), ``staged_problem`` and
-``staged_warning``. Does not belong here: dispositions and what becomes of the records (``warehouse.intake``,
-``warehouse.replay``).
+tables ``staged`` (their keys), ``staged_note`` (their free text), ``staged_unread`` (what could be read of refused
+ones), ``staged_problem`` and ``staged_warning``. Does not belong here: dispositions and what becomes of the records
+(``warehouse.intake``, ``warehouse.replay``).
 
 Privacy: patient rows pass through here; nothing of them is logged or put into an exception.
 """
@@ -16,7 +16,9 @@ import duckdb
 import polars as pl
 import pyarrow as pa
 
+from schemas.answers import blank_as_null
 from schemas.contract import Split, contract_breaks, split
+from schemas.form import FREE_TEXT_COLUMN
 from schemas.mapping.mapped import Mapped
 from schemas.mapping.plan import Plan
 from schemas.records import answer_schema, record_schema
@@ -27,7 +29,7 @@ from warehouse.store import execute_over
 from warehouse.withdrawing.withdrawn import without_withdrawn
 
 RECORDS_AT_ONCE = 50_000  # of the whole form; they are read back without filling the memory
-STAGED = ("staged", "staged_unread", "staged_problem", "staged_warning")
+STAGED = ("staged", "staged_note", "staged_unread", "staged_problem", "staged_warning")
 _KEYS = "batch_id, record_number, clinic_id, record_id, submitted_at, intake_hash"
 _RECORD = ", ".join(f'"{field.name}"' for field in record_schema())
 _ANSWERS = ", ".join(f'"{field.name}"' for field in answer_schema())
@@ -47,6 +49,7 @@ def stage(
     in ``intake_raw`` with the header as record 0.
     """
     connection.execute("CREATE OR REPLACE TEMP TABLE staged_unread AS SELECT * FROM intake_unread LIMIT 0")
+    connection.execute("CREATE OR REPLACE TEMP TABLE staged_note AS SELECT * FROM intake_note LIMIT 0")
     connection.execute(
         "CREATE OR REPLACE TEMP TABLE staged_problem (record_number BIGINT, code VARCHAR, column_name VARCHAR, "
         "cell VARCHAR)"
@@ -71,6 +74,7 @@ def stage(
             mapped.cells, clinic=batch.clinic or None, received_at=batch.received_at, problems=mapped.problems
         )
         _stage_split(connection, batch, parts, number.filter(kept))
+        _stage_notes(connection, batch, parts.accepted, number.filter(kept), mapped.cells)
         _stage_broken(connection, block, only)
     read = "batch_id = $batch" + ("" if only is None else " AND record_number IN (SELECT unnest($only))")
     bound = {"batch": batch.batch_id} | ({} if only is None else {"only": only.to_list()})
@@ -164,6 +168,23 @@ def _stage_split(connection: duckdb.DuckDBPyConnection, batch: Batch, parts: Spl
         connection,
         numbered(parts.rejections),
         'INSERT INTO staged_problem SELECT record_number, code, "column", cell FROM arriving',
+    )
+
+
+def _stage_notes(
+    connection: duckdb.DuckDBPyConnection, batch: Batch, accepted: pl.DataFrame, number: pl.Series, cells: pl.DataFrame
+) -> None:
+    """The free text of accepted records. It is no answer: the contract gives only whether there is one."""
+    if FREE_TEXT_COLUMN not in cells.columns:
+        return
+    cell = cells.select(blank_as_null([FREE_TEXT_COLUMN])).to_series()
+    row = accepted["row"]
+    notes = accepted.select("clinic_id", "record_id", number.gather(row).alias("record_number"), note=cell.gather(row))
+    execute_over(
+        connection,
+        notes.drop_nulls("note").to_arrow(),
+        "INSERT INTO staged_note SELECT $batch, record_number, clinic_id, record_id, note FROM arriving",
+        {"batch": batch.batch_id},
     )
 
 

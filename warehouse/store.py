@@ -23,8 +23,9 @@ from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.snapshot_reading import POINTER
 
-# 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals; 3 no audit.
-WAREHOUSE_VERSION = 4
+# 1 had no history of models in force; 2 no outcomes, decisions, mappings, releases or withdrawals; 3 no audit;
+# 4 no safety concerns and no notes.
+WAREHOUSE_VERSION = 5
 MEMORY = "800MB"
 RESTORING = "restoring"  # lies in a home while a backup is put back (warehouse.restoring)
 _RESTORE = "put a backup in its place with hiptriage restore; nothing was changed, and the last table stays readable"

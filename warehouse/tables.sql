@@ -31,7 +31,7 @@ CREATE TABLE IF NOT EXISTS intake_ledger (
     refusal_columns VARCHAR[] NOT NULL,   -- columns of the form that the refusal is about
     contract_version VARCHAR NOT NULL
 );
-ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS contents VARCHAR DEFAULT 'intake';  -- intake | outcome | decision
+ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS contents VARCHAR DEFAULT 'intake';  -- or outcome, decision, safety_concern
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS read_as VARCHAR DEFAULT 'form';
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS set_aside BIGINT DEFAULT 0;
 ALTER TABLE intake_ledger ADD COLUMN IF NOT EXISTS noted BIGINT DEFAULT 0;
@@ -76,6 +76,16 @@ CREATE TABLE IF NOT EXISTS intake_warning (
     column_name VARCHAR                   -- or the id of the mapping's check
 );
 
+-- The free text of accepted and superseded records, for the clinicians of the treating clinic. A record of before this
+-- table has none here, though its has_notes may be true.
+CREATE TABLE IF NOT EXISTS intake_note (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    clinic_id VARCHAR NOT NULL,
+    record_id VARCHAR NOT NULL,
+    note VARCHAR NOT NULL
+);
+
 CREATE TABLE IF NOT EXISTS intake_quarantine (
     batch_id VARCHAR NOT NULL,
     record_number BIGINT NOT NULL,
@@ -91,7 +101,7 @@ CREATE TABLE IF NOT EXISTS intake_release (
     batch_id VARCHAR NOT NULL,
     record_number BIGINT NOT NULL,
     released_at TIMESTAMPTZ NOT NULL,
-    how VARCHAR NOT NULL,                 -- replayed | dismissed
+    how VARCHAR NOT NULL,                 -- replayed | dismissed (record_number 0: a file that was refused whole)
     disposition VARCHAR,                  -- of a replayed record: accepted | duplicate | superseded
     by_name VARCHAR,                      -- of a dismissed record
     reason VARCHAR                        -- of a dismissed record, a code
@@ -186,8 +196,9 @@ CREATE TABLE IF NOT EXISTS withdrawn_file (
 );
 
 -- follow-up
--- Rows of outcome and decision files as their contracts accepted them (schemas/outcomes.py, schemas/decisions.py),
--- each version of each: the newest by its own time stands. content_hash is over all that a row says.
+-- Rows of outcome, decision and safety concern files as their contracts accepted them (schemas/outcomes.py,
+-- schemas/decisions.py, schemas/safety_concerns.py), each version of each: of outcomes and decisions the newest by its
+-- own time stands, of concerns every one. content_hash is over all that a row says.
 CREATE TABLE IF NOT EXISTS outcome (
     batch_id VARCHAR NOT NULL,
     record_number BIGINT NOT NULL,
@@ -220,6 +231,19 @@ CREATE TABLE IF NOT EXISTS decision (
     status VARCHAR,
     decided_tier VARCHAR,
     reason VARCHAR                        -- a code of schemas/decision_form.csv
+);
+
+CREATE TABLE IF NOT EXISTS safety_concern (
+    batch_id VARCHAR NOT NULL,
+    record_number BIGINT NOT NULL,
+    received_at TIMESTAMPTZ NOT NULL,
+    content_hash VARCHAR NOT NULL,
+    record_id VARCHAR,                    -- none: about the program as a whole
+    clinic_id VARCHAR NOT NULL,
+    submitted_at TIMESTAMPTZ,             -- of the form version that was on the screen
+    reported_at TIMESTAMPTZ NOT NULL,
+    reported_by VARCHAR NOT NULL,
+    concern VARCHAR NOT NULL              -- a code of schemas/safety_concern_form.csv
 );
 
 -- audit

@@ -19,7 +19,7 @@ _NOTED = {
     "intake_hash": "SHA-256 of the canonical record: key, time and sorted answers that are not blank",
     "data_kind": "live, sample or published_case; real and invented records never share a home",
     "received_at": "when the file arrived, UTC",
-    "has_notes": "whether the record came with free text, which stays in intake_raw",
+    "has_notes": "whether the record came with free text, which is kept in intake_note",
     "warnings": "codes of schemas/problems.csv that the record carries",
 }
 _RAW = {"record_text": "the record as it stood in the file; record 0 is the header"}

@@ -51,7 +51,7 @@ _MEANING = {
     "safety_net": "when to seek care at once, by tier",
     "needs_review": "whether a person has to look before anything else",
     "review_reason": "why a person has to look",
-    "has_notes": "whether the form came with free text, which stays in intake_raw",
+    "has_notes": "whether the form came with free text, which is no part of any table that is published",
     "evidence_basis": "literature, or literature+outcomes(n)",
     "model_version": "the model that scored",
     "catalogue_version": "the conditions and figures it was scored by",
