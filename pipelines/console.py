@@ -33,6 +33,10 @@ KIND_WORDS = {
     "published_case": "PUBLISHED CASES: people described in case reports, for testing; nobody here waits to be seen.",
 }
 UNSIGNED = "Tiers, rules and thresholds are not yet signed by a clinician."
+INTENDED_USE = (
+    "For health professionals, to support a decision and never to replace it. Not for patients to use alone, and "
+    "nobody reads a form in real time."
+)
 UNTESTED = "not tested on this clinic's patients"
 LITERATURE = f"weights from published figures, {UNTESTED}"
 
@@ -44,13 +48,28 @@ def console(stream: TextIO | None = None) -> Console:
 
 
 def unread_sentence(snapshot: Snapshot, clinic: str | None = None) -> str:
-    """How many forms could not be read, and how many of them hold an emergency answer; always the first thing said."""
+    """What could not be read, always the first thing said: whole files before forms.
+
+    Of forms also how many hold an emergency answer; of a file that nobody could read not even that is known.
+    """
     unread, emergency = snapshot.unread(clinic)
     sentence = f"{forms(unread)} could not be read, {emergency} with an emergency answer."
     unnamed, unnamed_emergency = snapshot.unread(UNASSIGNED)
     if clinic and unnamed:
         sentence += f" {forms(unnamed)} more, {unnamed_emergency} with an emergency answer, name no clinic."
-    return sentence
+    return _refused_files_sentence(snapshot, clinic) + sentence
+
+
+def _refused_files_sentence(snapshot: Snapshot, clinic: str | None) -> str:
+    """How many files could not be read at all, with a space after it; nothing where there are none."""
+    own = snapshot.refused_files(clinic)
+    unnamed = snapshot.refused_files(UNASSIGNED) if clinic else 0
+    if not (own or unnamed):
+        return ""
+    of_none = f" ({f'{unnamed} ' if own else ''}from no clinic's folder)" if unnamed else ""
+    files = own + unnamed
+    counted, them = ("1 file", "it") if files == 1 else (f"{files} files", "them")
+    return f"{counted}{of_none} could not be read at all: nobody knows what is in {them}; hiptriage quarantine list. "
 
 
 def kept_sentence(kept: int) -> str:

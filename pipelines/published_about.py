@@ -1,4 +1,4 @@
-"""What a snapshot says about itself: versions, what trained the model, the conditions by their names.
+"""What a snapshot says about itself: versions, what trained the model, conditions, rules and advice by their ids.
 
 Belongs here: knowledge put into the words and columns of ``warehouse.publication``. Knows nothing of Dagster.
 """
@@ -8,7 +8,7 @@ from importlib import metadata
 
 from models.basis import Basis
 from schemas.contract import contract_version
-from warehouse.publication import Publication, PublishedCondition
+from warehouse.publication import Publication, PublishedAdvice, PublishedCondition, PublishedRule
 
 
 def about(basis: Basis) -> Publication:
@@ -25,6 +25,34 @@ def about(basis: Basis) -> Publication:
         conditions=_conditions(basis),
         safety_net=dict(basis.advice.safety_net),
         emergency_rules=tuple(rule.id for rule in basis.rules.rules if rule.tier == "emergency"),
+        rules=_rules(basis),
+        advice=_advice(basis),
+    )
+
+
+def _rules(basis: Basis) -> tuple[PublishedRule, ...]:
+    return tuple(
+        PublishedRule(
+            id=rule.id,
+            text=rule.text,
+            tier=rule.tier,
+            clock_hours=rule.clock_hours,
+            destination=rule.destination,
+            first_imaging=rule.first_imaging,
+            source=rule.source,
+            signed_by=rule.signed_by,
+            signed_on=rule.signed_on,
+        )
+        for rule in basis.rules.rules
+    )
+
+
+def _advice(basis: Basis) -> tuple[PublishedAdvice, ...]:
+    articles = basis.catalogue.articles
+    return tuple(
+        PublishedAdvice(id=item.id, text=item.text, article=articles[item.article].title, numbers=item.numbers)
+        for item in basis.advice.self_care
+        if item.never_publish is None  # no referral names it
     )
 
 

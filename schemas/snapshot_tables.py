@@ -1,7 +1,8 @@
 """Which columns the tables of a published snapshot may have: the list that the publish gate holds every file against.
 
 Belongs here: names that clinics and outside tools read. Does not belong here: how the tables are filled
-(``warehouse``), the types of ``referrals`` (``schemas.referral``). A column that is not listed here is not published:
+(``warehouse``), the types of ``referrals`` (``schemas.referral``), the tables that came later
+(``schemas.added_tables``). A column that is not listed here is not published:
 no free text of a form, no name of a file and no cell as it was written has a place in a snapshot.
 """
 
@@ -10,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
+from schemas.added_tables import ADDED_TABLES
 from schemas.referral import referral_schema
 
 REFERRALS, GROUP = "referrals", "group"
@@ -45,7 +47,8 @@ def published_columns() -> Mapping[str, frozenset[str]]:
     ``referrals`` is also the one table of the clinic's Parquet file.
     """
     referrals = frozenset(referral_schema().names) - _NOT_PUBLISHED
-    return {REFERRALS: referrals} | {table: frozenset(columns.split()) for table, columns in _OTHERS.items()}
+    others = {table: frozenset(columns.split()) for table, columns in _OTHERS.items()}
+    return {REFERRALS: referrals} | others | {table: frozenset(types) for table, types in ADDED_TABLES.items()}
 
 
 @cache

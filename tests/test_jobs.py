@@ -145,7 +145,7 @@ def test_every_change_has_a_form_whose_fields_say_what_they_are(definitions: dg.
     ("job", "wrong"),
     [
         ("promote", {"version": f"../{PLANTED}", "by": "", "second": PLANTED * 30, "reason": PLANTED * 72}),
-        ("dismiss_refused", {"record_number": 0, "batch": ""}),
+        ("dismiss_refused", {"record_number": -1, "batch": ""}),
         ("withdraw", {"request": f"../landing/{PLANTED}"}),
     ],
 )
@@ -256,7 +256,7 @@ def test_refused_records_are_tried_again_and_dismissed(definitions: dg.Definitio
     form = {"batch": batch, "record_number": 42, "by": "Ada", "reason": "telephoned"}
     ran = launched(definitions, home, "dismiss_refused", **form)
     assert ran.success and ran.made == ASSETS_AFTER_A_CHANGE, ran.refused
-    assert "no such record waits" in launched(definitions, home, "dismiss_refused", **form).refused
+    assert "no such record or file waits" in launched(definitions, home, "dismiss_refused", **form).refused
     assert events(home)[-2] == "dismissal Ada"
     assert PLANTED not in "".join(text for name, _, text in decoded(home.root) if name.startswith("dagster/"))
 

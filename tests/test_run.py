@@ -111,11 +111,16 @@ def test_bad_files_get_a_sentence_each_and_the_good_one_beside_them_is_published
     done = commands("run", folder, "--clinic", "north", home=home)
     assert done.code == 4
     assert "6 of 9 files were refused whole" in done.err
+    assert "6 files could not be read at all: nobody knows what is in them; hiptriage quarantine list." in done.out
     for _, _, sentence in BAD.values():
         assert sentence in done.out
     assert len(list((home / "archive").iterdir())) == len(BAD) + 1
     assert len(json.loads(commands("worklist", "--format", "json", home=home).out)) == 1
     assert "Traceback" not in done.err
+    batch = commands("quarantine", "list", home=home).out.split()[0]
+    dealt_with = commands("quarantine", "dismiss", batch, "--by", "Ada", "--reason", "sent_again", home=home)
+    assert f"{batch}, the whole file: sent_again, by Ada" in dealt_with.out
+    assert "5 files could not be read at all" in dealt_with.out
 
 
 USAGE = {

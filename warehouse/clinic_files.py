@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from schemas.form import form
 from schemas.tiers import tiers
-from warehouse.publication import Publication, PublishedCondition, quoted
+from warehouse.publication import Publication, PublishedAdvice, PublishedCondition, PublishedRule, quoted
 from warehouse.snapshot_reading import TABLES, worklist_view
 
 STREAMED = {
@@ -23,7 +23,14 @@ STREAMED = {
     "unread_forms": "published_unread",
     "referral_history": "published_history",
     "lineage": "published_lineage",
+    "decisions": "published_decisions",
+    "outcomes": "published_outcomes",
+    "safety_concerns": "published_safety_concerns",
+    "unread_follow_up": "published_unread_follow_up",
+    "refused_files": "published_refused_files",
 }
+# Their rows say when they came in; what referrals and their scores rest on stands in lineage.
+_RECEIVED = [table for table in STREAMED if table not in ("referrals", "referral_history")]
 ROW_GROUP = 20_480  # small groups keep the wide nested rows of a million records inside the memory limit
 
 
@@ -45,7 +52,9 @@ def write_clinic(cursor: duckdb.DuckDBPyConnection, clinic: str, folder: Path, a
     target = duckdb.connect(file)
     try:
         target.execute("SET TimeZone = 'UTC'")
-        _create(target, "conditions", _conditions(about))
+        _create(target, "conditions", _known(PublishedCondition, about.conditions))
+        _create(target, "rules", _known(PublishedRule, about.rules))
+        _create(target, "advice", _known(PublishedAdvice, about.advice))
         _create(target, "form", _form())
         _create(target, "publication", _publication(target, clinic, about))
         target.execute(worklist_view())
@@ -107,16 +116,17 @@ def tier_counts(files: Sequence[Path]) -> dict[str, int]:
 
 
 def unread_counts(file: Path) -> dict[str, int]:
-    """From a clinic's DuckDB file: forms that could not be read, and how many of them hold an emergency answer."""
+    """From a clinic's DuckDB file: forms that could not be read, how many hold an emergency answer, and whole files."""
     connection = duckdb.connect(file, read_only=True)
     try:
         row = connection.execute(
-            "SELECT count(*), count(*) FILTER (possible_tier = 'emergency') FROM unread_forms"
+            "SELECT count(*), count(*) FILTER (possible_tier = 'emergency'), (SELECT count(*) FROM refused_files) "
+            "FROM unread_forms"
         ).fetchone()
     finally:
         connection.close()
-    unread, emergency = row or (0, 0)
-    return {"unread": unread, "unread_emergency": emergency}
+    unread, emergency, files = row or (0, 0, 0)
+    return {"unread": unread, "unread_emergency": emergency, "refused_files": files}
 
 
 def _create(target: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> None:
@@ -125,10 +135,11 @@ def _create(target: duckdb.DuckDBPyConnection, table: str, rows: pa.Table) -> No
     target.unregister("arriving")
 
 
-def _conditions(about: Publication) -> pa.Table:
-    types: Mapping[str, pa.DataType] = {"dangerous": pa.bool_()}
-    schema = pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(PublishedCondition)])
-    return pa.Table.from_pylist([asdict(row) for row in about.conditions], schema)
+def _known(kind: type, rows: Sequence[PublishedCondition | PublishedRule | PublishedAdvice]) -> pa.Table:
+    """Rows of knowledge, all of ``kind``; its columns where there are none."""
+    types: Mapping[str, pa.DataType] = {"dangerous": pa.bool_(), "clock_hours": pa.float64()}
+    schema = pa.schema([(field.name, types.get(field.name, pa.string())) for field in fields(kind)])
+    return pa.Table.from_pylist([asdict(row) for row in rows], schema)
 
 
 def _form() -> pa.Table:
@@ -143,8 +154,9 @@ def _publication(target: duckdb.DuckDBPyConnection, clinic: str, about: Publicat
     When it was published stands in the manifest, because a file that did not change is linked into later snapshots.
     """
     newest = target.execute(
-        "SELECT max(moment) FROM (SELECT max(scored_at) AS moment FROM referral_history "
-        "UNION ALL SELECT max(received_at) FROM lineage UNION ALL SELECT max(received_at) FROM unread_forms)"
+        "SELECT max(moment) FROM (SELECT max(scored_at) AS moment FROM referral_history"
+        + "".join(f" UNION ALL SELECT max(received_at) FROM {table}" for table in _RECEIVED)
+        + ")"
     ).fetchone()
     said = {"clinic_id": clinic} | about.versions
     said |= {"evidence_basis": about.evidence_basis, "training": about.training}

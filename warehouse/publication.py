@@ -52,13 +52,42 @@ class PublishedCondition:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedRule:
+    """One row of the ``rules`` table. ``tier``: None for a rule that raises the tier of others by one.
+
+    ``clock_hours``: the source's own clock, None where it has none. ``signed_by``: None until a clinician has signed.
+    """
+
+    id: str
+    text: str
+    tier: str | None
+    clock_hours: float | None
+    destination: str
+    first_imaging: str
+    source: str
+    signed_by: str | None
+    signed_on: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PublishedAdvice:
+    """One row of the ``advice`` table: self-care that a referral may name by ``id``, with its article's title."""
+
+    id: str
+    text: str
+    article: str
+    numbers: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Publication:
     """What a snapshot says about itself: versions in force, what the model learned from, and a banner if one is due.
 
     ``evidence_basis``: ``literature`` or ``literature+outcomes(n)``. ``training``: one sentence on what trained the
     model. ``banner``: a sentence to show above everything (model suspended or refused), else None. ``safety_net``: by
     tier, what a record says that its history lifts to that tier; ``publish`` refuses where it is needed and missing.
-    ``emergency_rules``: ids of the rules that every row has to have a result of.
+    ``emergency_rules``: ids of the rules that every row has to have a result of. ``rules`` and ``advice``: what rows of
+    referrals name by id.
     """
 
     code_version: str
@@ -72,6 +101,8 @@ class Publication:
     conditions: tuple[PublishedCondition, ...] = ()
     safety_net: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     emergency_rules: tuple[str, ...] = ()
+    rules: tuple[PublishedRule, ...] = ()
+    advice: tuple[PublishedAdvice, ...] = ()
 
     @property
     def versions(self) -> dict[str, str]:
@@ -109,7 +140,7 @@ def assembling(home: Home, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]
 def clinic_contents(
     cursor: duckdb.DuckDBPyConnection, settings: Settings, about: Publication
 ) -> dict[str, ClinicContent]:
-    """Every clinic that has a record or a form that could not be read, by id, in order.
+    """Every clinic that has a record, or a form or file that could not be read, by id, in order.
 
     UNASSIGNED is always among them, so that a snapshot has its tables even where nothing could be taken in.
     Raises WarehouseRefused where an id could not name a file.

@@ -1,7 +1,6 @@
 -- The tables of a snapshot, assembled from the warehouse for the clinics in changed_clinic.
 -- Read by warehouse/publication.py, which first fills the temporary tables tier_order, tier_safety_net, clinic_setting,
--- in_force, kept_score, unread_record and changed_clinic. Gives the views published_referrals, published_unread, published_history
--- and published_lineage, each with a clinic_id.
+-- in_force, kept_score, unread_row, refused_file and changed_clinic. Gives the views published_*, each with a clinic_id.
 
 -- One score a version of a record: the one that the publish gate keeps, else by the versions in force where there is
 -- one, else the newest.
@@ -334,6 +333,23 @@ FROM spoken p
 LEFT JOIN decided_clock c USING (clinic_id, record_id)
 LEFT JOIN tier_order t ON t.id = p.decided_tier;
 
+-- Concerns which say that somebody may wait too long, and that no decision on the record has followed: a person looks (not
+-- yet signed by a clinician). They change no tier and reopen nothing. Here too nothing was said later than it arrived.
+CREATE OR REPLACE TEMP TABLE record_concern AS
+WITH decided AS (
+    SELECT clinic_id, record_id, max(said_at) AS said_at FROM standing_word
+    WHERE about <> 'visit' AND judged_at IS NOT NULL GROUP BY clinic_id, record_id
+)
+SELECT clinic_id, record_id,
+       concat('a safety concern was reported on ', strftime(max(c.reported_at), '%Y-%m-%d'), ' UTC: ',
+              string_agg(DISTINCT replace(c.concern, '_', ' '), ', ' ORDER BY replace(c.concern, '_', ' ')),
+              ': look at it') AS note
+FROM safety_concern c SEMI JOIN record_clock USING (clinic_id, record_id)
+LEFT JOIN decided d USING (clinic_id, record_id)
+WHERE c.concern IN ('tier_too_low', 'red_flag_missed')
+  AND (d.said_at IS NULL OR least(c.reported_at, c.received_at) >= d.said_at)
+GROUP BY clinic_id, record_id;
+
 -- All that history adds to a record, kept narrow: the wide rows of the scores pass through one join only.
 CREATE OR REPLACE TEMP TABLE record_added AS
 SELECT k.clinic_id, k.record_id, k.score_row, r.patient_key, r.episode_started_at, k.tier, k.is_lifted, k.score_from,
@@ -341,6 +357,7 @@ SELECT k.clinic_id, k.record_id, k.score_row, r.patient_key, r.episode_started_a
        coalesce(d.status, 'open') AS status, d.decided_tier, d.decided_by, d.decided_at, d.decision_reason,
        coalesce(d.standing_tier, k.tier) AS effective_tier, coalesce(d.is_raised, false) AS is_raised, d.note,
        coalesce(f.flags, []) AS earlier_red_flags, coalesce(e.records, []) AS earlier_records,
+       o.note AS concern_note,
        if(s.record_id IS NULL, NULL, 'the program, rules and model of now find it less urgent: it keeps its earlier '
           'tier until somebody lets the lower one pass') AS kept_note
 FROM record_clock k
@@ -349,7 +366,8 @@ LEFT JOIN kept_score s USING (clinic_id, record_id)
 LEFT JOIN linked_record l USING (clinic_id, record_id)
 LEFT JOIN earlier_flag f USING (clinic_id, record_id)
 LEFT JOIN earlier_record e USING (clinic_id, record_id)
-LEFT JOIN record_decision d USING (clinic_id, record_id);
+LEFT JOIN record_decision d USING (clinic_id, record_id)
+LEFT JOIN record_concern o USING (clinic_id, record_id);
 
 -- A lifted row says what its published tier says: the wait it names is that of the tier, and a person looks before it
 -- goes where its answers alone would have sent it. So does a row that a clinician decided to be more urgent. A row that
@@ -373,8 +391,10 @@ SELECT
     s.red_flags, s.rule_status, a.earlier_red_flags,
     s.questions_to_ask, s.differential, s.prediction_set, s.contributing_factors, s.reasons,
     s.until_seen, s.self_care, coalesce(n.safety_net, s.safety_net) AS safety_net,
-    coalesce(s.needs_review, false) OR coalesce(a.review_reason, a.note, a.kept_note) IS NOT NULL AS needs_review,
-    nullif(concat_ws('; ', a.note, a.kept_note, nullif(s.review_reason, ''), a.review_reason), '') AS review_reason,
+    coalesce(s.needs_review, false) OR coalesce(a.review_reason, a.note, a.concern_note, a.kept_note) IS NOT NULL
+        AS needs_review,
+    nullif(concat_ws('; ', a.note, a.concern_note, a.kept_note, nullif(s.review_reason, ''), a.review_reason), '')
+        AS review_reason,
     a.status, a.decided_tier, a.decided_by, a.decided_at, a.decision_reason, a.effective_tier,
     a.earlier_records,
     s.has_notes, s.evidence_basis, s.model_version, s.catalogue_version, s.rules_version, s.contract_version,
@@ -414,7 +434,7 @@ read_since AS (
     GROUP BY q.batch_id, q.record_number
 )
 SELECT q.clinic_id, q.record_id, q.received_at, p.possible_tier,
-       list_distinct(list_transform(q.problems, lambda x: x.code)).list_sort() AS error_codes,
+       q.error_codes,
        q.received_at + if(p.possible_tier IS NOT DISTINCT FROM 'emergency', INTERVAL 0 HOUR, INTERVAL 24 HOUR) AS act_by,
        q.sha256 AS file_sha256, q.record_number
 FROM unread_record q
@@ -423,3 +443,34 @@ LEFT JOIN tier_order t ON t.id = p.possible_tier
 LEFT JOIN read_since s ON s.batch_id = q.batch_id AND s.record_number = q.record_number
 WHERE s.rank IS NULL OR s.rank > t.rank
 ORDER BY act_by, t.rank NULLS LAST, q.record_id, q.batch_id, q.record_number;
+
+-- What clinicians sent, every row that could be read: what stands of it is said in referrals. Withdrawn records have none.
+CREATE OR REPLACE TEMP VIEW published_decisions AS
+SELECT d.clinic_id, d.record_id, d.submitted_at, d.decided_at, d.decided_by, d.status, d.decided_tier, d.reason,
+       d.received_at, f.sha256 AS file_sha256
+FROM decision d JOIN intake_file f USING (batch_id) ANTI JOIN withdrawn_record USING (clinic_id, record_id)
+ORDER BY d.record_id, d.decided_at, d.received_at;
+
+CREATE OR REPLACE TEMP VIEW published_outcomes AS
+SELECT o.clinic_id, o.record_id, o.submitted_at, o.recorded_at, o.attended, o.confirmed_condition, o.also_confirmed,
+       o.found_by, o.differential_seen_before, o.harm, o.harm_related, o.tier_in_hindsight, o.received_at,
+       f.sha256 AS file_sha256
+FROM outcome o JOIN intake_file f USING (batch_id) ANTI JOIN withdrawn_record USING (clinic_id, record_id)
+ORDER BY o.record_id, o.recorded_at, o.received_at;
+
+-- Also those that name no record, or one that has not arrived: a concern is never out of sight.
+CREATE OR REPLACE TEMP VIEW published_safety_concerns AS
+SELECT c.clinic_id, c.record_id, c.submitted_at, c.reported_at, c.reported_by, c.concern, c.received_at,
+       f.sha256 AS file_sha256
+FROM safety_concern c JOIN intake_file f USING (batch_id) ANTI JOIN withdrawn_record USING (clinic_id, record_id)
+ORDER BY c.reported_at, c.received_at, c.record_id;
+
+-- Rows of such files that were refused and that nobody has dealt with.
+CREATE OR REPLACE TEMP VIEW published_unread_follow_up AS
+SELECT clinic_id, contents, record_id, received_at, error_codes, sha256 AS file_sha256, record_number
+FROM unread_row WHERE contents <> 'intake'
+ORDER BY received_at, batch_id, record_number;
+
+-- Files of which nothing could be read: nobody knows what is in them, nor whose it is.
+CREATE OR REPLACE TEMP VIEW published_refused_files AS
+SELECT clinic_id, refusal, received_at, sha256 AS file_sha256 FROM refused_file ORDER BY received_at, batch_id;

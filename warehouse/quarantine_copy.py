@@ -32,7 +32,7 @@ _TABLES = {
         SELECT batch_id, record_text AS header_text FROM intake_raw
         WHERE record_number = 0 AND batch_id IN (SELECT batch_id FROM intake_waiting)
     """,
-    "refused_file": "SELECT * FROM intake_refused_file ORDER BY happened_at, batch_id",
+    "refused_file": "SELECT * FROM intake_unread_file ORDER BY happened_at, batch_id",
     "file": """
         SELECT batch_id, clinic, sha256, data_kind, size_bytes, received_at FROM intake_file
         ORDER BY received_at, batch_id

@@ -25,6 +25,7 @@ from warehouse.retention import purged_at
 from warehouse.sources import Batch, batch_of
 from warehouse.staging import stage, unstage
 from warehouse.store import WarehouseRefused, opened
+from warehouse.withdrawing.tables import WHOLE_FILE
 
 
 class NothingQuarantined(Exception):
@@ -56,7 +57,7 @@ def waiting(home: Home) -> list[str]:
             """
             SELECT batch_id FROM intake_file f
             WHERE (batch_id IN (SELECT batch_id FROM intake_waiting)
-                   OR batch_id IN (SELECT batch_id FROM intake_refused_file))
+                   OR batch_id IN (SELECT batch_id FROM intake_unread_file))
               AND batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed)
             ORDER BY received_at, batch_id
             """
@@ -95,21 +96,24 @@ def _replayed(home: Home, batch_id: str) -> Replayed:
 def dismiss(home: Home, batch_id: str, record_number: int, *, by: str, reason: DismissReason) -> None:
     """Take a refused form off the list of unread forms: a person has dealt with it. The quarantine keeps it.
 
-    ``by``: who did. Raises NothingQuarantined.
+    ``record_number``: ``WHOLE_FILE`` for a file that was refused whole. ``by``: who did. Raises NothingQuarantined.
     """
     with opened(home, "dismiss a refused form") as connection:
         found = connection.execute(
-            "SELECT count(*) FROM intake_waiting WHERE batch_id = ? AND record_number = ?", [batch_id, record_number]
+            "SELECT (SELECT count(*) FROM intake_waiting WHERE batch_id = $batch AND record_number = $number) "
+            "+ (SELECT count(*) FROM intake_unread_file WHERE batch_id = $batch AND $number = $whole)",
+            {"batch": batch_id, "number": record_number, "whole": WHOLE_FILE},
         ).fetchone()
         if found == (0,):
-            raise NothingQuarantined("no such record waits in the quarantine: see hiptriage quarantine list")
+            raise NothingQuarantined("no such record or file waits in the quarantine: see hiptriage quarantine list")
         connection.execute(
             "INSERT INTO intake_release VALUES (?, ?, ?, 'dismissed', NULL, ?, ?)",
             [batch_id, record_number, datetime.now(UTC), by, reason],
         )
         ledger.write(connection, Reconciled(batch_id, 0, 0, 0, 0, 0, 0, 0), "dismissal")
         # The batch alone: with the number of the record it would say who.
-        audit.enter(connection, "dismissal", subject=batch_id, by=by, reason=reason, counts={"records": 1})
+        what = "files" if record_number == WHOLE_FILE else "records"
+        audit.enter(connection, "dismissal", subject=batch_id, by=by, reason=reason, counts={what: 1})
 
 
 def _load_whole(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> Replayed:
@@ -127,7 +131,9 @@ def _replay(connection: duckdb.DuckDBPyConnection, home: Home, batch: Batch) -> 
     if arrival is None or waiting.is_empty():
         raise NothingQuarantined("nothing of this batch waits in the quarantine: see hiptriage quarantine list")
     if arrival.contents != "intake":
-        raise NothingQuarantined("a file of outcomes or decisions is not replayed: send the mended rows as a new file")
+        raise NothingQuarantined(
+            "a file of outcomes, decisions or safety concerns is not replayed: send the mended rows as a new file"
+        )
     try:
         file = intake.archived_file(home, batch)
     except FileRefused as gone:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,6 +22,7 @@ from typing import Any
 
 import duckdb
 
+from schemas.added_tables import ADDED_TABLES
 from schemas.tiers import tiers
 from warehouse.damage import is_damage
 from warehouse.home import Home
@@ -31,6 +32,7 @@ FORMAT = 1
 POINTER = "current"
 CLOCKS_DIFFER = timedelta(minutes=5)  # clocks of two machines, or of one that was set
 DAMAGED = "the current snapshot is damaged and cannot be read: hiptriage run publishes a new one"
+TOO_LARGE = "the statement needs more memory than a reader gets: ask for less at once"
 UNASSIGNED = "_unassigned"  # forms that could not be read and name no clinic; no clinic id may start with this sign
 TABLES = (
     "referrals",
@@ -40,7 +42,9 @@ TABLES = (
     "publication",
     "conditions",
     "form",
+    *ADDED_TABLES,
 )
+_SAME_EVERYWHERE = ("conditions", "form", "rules", "advice")  # in the file of every clinic alike
 _ID = re.compile(r"[0-9]{8}T[0-9]{12}Z-[0-9a-f]{6}")
 _LIMITS: dict[str, str | bool | int | float | list[str]] = {
     "memory_limit": "1GB",
@@ -111,6 +115,11 @@ class Snapshot:
         ]
         return sum(unread for unread, _ in counts), sum(emergency for _, emergency in counts)
 
+    def refused_files(self, clinic: str | None = None) -> int:
+        """Files of which nothing could be read, of one clinic or of all: nobody knows how many forms are in them."""
+        entries = self.manifest["clinics"].items()
+        return sum(of.get("refused_files", 0) for name, of in entries if clinic in (None, name))
+
     def kept(self, clinic: str | None = None) -> int:
         """How many referrals keep an earlier, more urgent tier because nobody let the lower one pass."""
         return sum(of.get("kept", 0) for name, of in self.manifest["clinics"].items() if clinic in (None, name))
@@ -131,10 +140,9 @@ def current_snapshot(home: Home, *, now: datetime | None = None) -> Snapshot:
 
     ``now``: the time to judge staleness by (UTC), the present one if not given.
     """
-    try:
-        named = (home.snapshots / POINTER).read_text("utf-8").strip()
-    except (OSError, UnicodeDecodeError):
-        raise SnapshotMissing("nothing has been published yet: take in a file first with hiptriage run FILE") from None
+    named = named_by_pointer(home)
+    if not named:
+        raise SnapshotMissing("nothing has been published yet: take in a file first with hiptriage run FILE")
     if not _ID.fullmatch(named):
         raise SnapshotMissing("the pointer to the current snapshot cannot be read: publish again with hiptriage run")
     manifest = read_manifest(home.snapshots / named)
@@ -143,6 +151,14 @@ def current_snapshot(home: Home, *, now: datetime | None = None) -> Snapshot:
     age = (now or datetime.now(UTC)) - published_at
     # One from the future was published before the clock went back: nobody knows how old it is.
     return Snapshot(named, home.snapshots / named, published_at, not -CLOCKS_DIFFER < age <= limit, manifest)
+
+
+def named_by_pointer(home: Home) -> str:
+    """What the pointer to the current snapshot says, '' where there is none that can be read."""
+    try:
+        return (home.snapshots / POINTER).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -167,33 +183,56 @@ def worklist_view() -> str:
 
 @contextmanager
 def connect(
-    snapshot: Snapshot, clinic: str | None = None, *, every_byte: bool = False
+    snapshot: Snapshot, clinic: str | Collection[str] | None = None, *, every_byte: bool = False
 ) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection over one clinic's tables, or over all clinics' as one; it reads the snapshot and nothing else.
+    """A connection over the tables of one clinic, of several or of all (None) as one; it reads the snapshot alone.
 
     Views: those of TABLES, and worklist. No file outside the attached ones can be read or written, nothing can be
     installed or set, and answers that do not fit into memory fail instead of lying on the disk. ``every_byte``: files
     are compared with their hashes first, for whoever passes rows on while they are read. Raises ClinicUnknown, and
     SnapshotMissing where a file is damaged, also while it is read.
     """
-    if clinic is not None and clinic not in snapshot.files:
+    with damage_told():
+        connection = connected(snapshot, clinic, every_byte=every_byte)
+        try:
+            yield connection
+        finally:
+            connection.close()
+
+
+@contextmanager
+def damage_told() -> Iterator[None]:
+    """Around reading a snapshot: what DuckDB says of a damaged file becomes SnapshotMissing."""
+    try:
+        yield
+    except duckdb.Error as error:
+        if not is_damage(error):
+            raise
+        raise SnapshotMissing(DAMAGED) from None
+
+
+def connected(
+    snapshot: Snapshot, clinic: str | Collection[str] | None = None, *, every_byte: bool = False
+) -> duckdb.DuckDBPyConnection:
+    """The connection of ``connect``, for whoever closes it. Use inside ``damage_told``; raises what that does."""
+    asked = snapshot.files if clinic is None else [clinic] if isinstance(clinic, str) else clinic
+    chosen = {name: file for name, file in snapshot.files.items() if name in asked}
+    if not chosen or len(chosen) < len(set(asked)):
         known = ", ".join(snapshot.clinics) or "none"
         raise ClinicUnknown(f"this installation has no such clinic; it has: {known}")
-    chosen = {name: file for name, file in snapshot.files.items() if clinic in (None, name)}
     for name, file in chosen.items():
         if not _is_whole(snapshot, name, file, every_byte):
             raise SnapshotMissing(DAMAGED)
     connection = duckdb.connect(":memory:", config=_LIMITS)
     try:
-        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute("SET GLOBAL TimeZone = 'UTC'")  # global: also for the cursors of this connection
         connection.execute("SET enable_progress_bar = false")
         for name, file in chosen.items():
             path = str(file).replace("'", "''")
             connection.execute(f"ATTACH '{path}' AS \"clinic {name}\" (READ_ONLY)")
         for table in TABLES:
-            parts = " UNION ALL BY NAME ".join(f'SELECT * FROM "clinic {name}".{table}' for name in chosen)
-            # Conditions and form are the same in every clinic's file.
-            distinct = "SELECT DISTINCT * FROM" if table in ("conditions", "form") and len(chosen) > 1 else "FROM"
+            parts = " UNION ALL BY NAME ".join(_rows(snapshot, name, table) for name in chosen)
+            distinct = "SELECT DISTINCT * FROM" if table in _SAME_EVERYWHERE and len(chosen) > 1 else "FROM"
             connection.execute(f"CREATE VIEW {table} AS {distinct} ({parts})")
         connection.execute(worklist_view())
         # The attached files stay readable; nothing else is. The order matters: the lock comes last.
@@ -202,13 +241,18 @@ def connect(
         connection.execute("SET allow_persistent_secrets = false")
         connection.execute("SET enable_external_access = false")
         connection.execute("SET lock_configuration = true")
-        yield connection
-    except duckdb.Error as error:
-        if not is_damage(error):
-            raise
-        raise SnapshotMissing(DAMAGED) from None
-    finally:
+    except BaseException:
         connection.close()
+        raise
+    return connection
+
+
+def _rows(snapshot: Snapshot, clinic: str, table: str) -> str:
+    """A clinic's rows of a table; none where the snapshot was made before there was such a table."""
+    if table in snapshot.manifest["clinics"][clinic]["rows"] or table not in ADDED_TABLES:
+        return f'SELECT * FROM "clinic {clinic}".{table}'
+    columns = ", ".join(f"NULL::{kind} AS {column}" for column, kind in ADDED_TABLES[table].items())
+    return f"SELECT {columns} WHERE false"
 
 
 def _is_whole(snapshot: Snapshot, clinic: str, file: Path, every_byte: bool) -> bool:
@@ -232,7 +276,7 @@ def answering() -> Iterator[None]:
     except duckdb.PermissionException:
         refused = "the statement cannot be run: only the current snapshot can be read"
     except duckdb.OutOfMemoryException:
-        refused = "the statement needs more memory than a reader gets: ask for less at once"
+        refused = TOO_LARGE
     except duckdb.Error as wrong:
         if is_damage(wrong):
             raise SnapshotMissing(DAMAGED) from None
@@ -240,16 +284,6 @@ def answering() -> Iterator[None]:
     else:
         return
     raise QueryRefused(refused)
-
-
-def query(connection: duckdb.DuckDBPyConnection, statement: str) -> duckdb.DuckDBPyConnection:
-    """Run one statement that only reads, inside ``answering``. Raises QueryRefused where it is none."""
-    statements = connection.extract_statements(statement)
-    if len(statements) != 1:
-        raise QueryRefused("give exactly one SELECT statement")
-    if statements[0].type not in (duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN):
-        raise QueryRefused("only SELECT statements are answered: a snapshot is read-only")
-    return connection.execute(statements[0])
 
 
 def _first_line(wrong: duckdb.Error) -> str:

@@ -37,6 +37,18 @@ SELECT * FROM intake_ledger r
 WHERE event = 'refused' AND NOT EXISTS (SELECT 1 FROM intake_ledger l WHERE l.batch_id = r.batch_id AND l.event = 'replay')
   AND batch_id NOT IN (SELECT batch_id FROM withdrawn_file WHERE destroyed);
 
+-- Of these, the files that still wait to be read: nobody has dealt with them (number 0 is the whole file), and nobody has
+-- read these bytes from another folder, where one of the two names no clinic. Sent with and without a clinic, it waits once.
+CREATE OR REPLACE VIEW intake_unread_file AS
+SELECT r.* FROM intake_refused_file r JOIN intake_file f USING (batch_id)
+WHERE batch_id NOT IN (SELECT batch_id FROM intake_release WHERE record_number = 0 UNION SELECT batch_id FROM purged_file)
+  AND NOT EXISTS (
+      SELECT 1 FROM intake_file o JOIN intake_ledger l ON l.batch_id = o.batch_id
+      WHERE o.sha256 = f.sha256 AND o.batch_id <> f.batch_id
+        AND (f.clinic = '' AND l.event IN ('arrival', 'refused', 'replay')
+             OR o.clinic = '' AND l.event IN ('arrival', 'replay'))
+  );
+
 -- Versions that came in after a newer one of their record, and when they were kept.
 CREATE OR REPLACE VIEW intake_late AS
 SELECT v.clinic_id, v.record_id, v.submitted_at, k.kept_at

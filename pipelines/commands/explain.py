@@ -36,8 +36,13 @@ def explain(record: str) -> None:
                 "ORDER BY submitted_at DESC",
                 [record_id],
             ).fetchall()
+            concerns = connection.execute(
+                "SELECT concern, reported_at, reported_by FROM safety_concerns WHERE record_id = ? "
+                "ORDER BY reported_at DESC, received_at DESC",
+                [record_id],
+            ).fetchall()
         lineage = [f"version {intake[:12]}: record {number} of file {file}" for intake, file, number in came_from]
-        told = lines(dict(zip(columns, row, strict=True)), names, lineage, zone(home, clinic))
+        told = lines(dict(zip(columns, row, strict=True)), names, lineage, concerns, zone(home, clinic))
         for line in (*notices(snapshot, home, clinic), "", *told):
             indent = " " * (len(line) - len(line.lstrip()))
             click.echo(textwrap.fill(line, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False))

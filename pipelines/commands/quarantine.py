@@ -144,25 +144,30 @@ def replay(batches: tuple[str, ...]) -> None:
 
 @quarantine.command()
 @click.argument("batch")
-@click.argument("record", type=click.IntRange(min=1))
-@click.option("--by", required=True, help="Who dealt with the form.")
+@click.argument("record", required=False, type=click.IntRange(min=1))
+@click.option("--by", required=True, help="Who dealt with it.")
 @click.option(
     "--reason",
     required=True,
     type=click.Choice(DISMISS_REASONS),
     help="How.",
 )
-def dismiss(batch: str, record: int, by: str, reason: DismissReason) -> None:
-    """Take one refused form off the list of unread forms: a person has dealt with it. Nothing is deleted."""
+def dismiss(batch: str, record: int | None, by: str, reason: DismissReason) -> None:
+    """Take a refused form off the list of unread ones: a person has dealt with it. Nothing is deleted.
+
+    BATCH is an id of the list, RECORD a record number in it; without RECORD the file that was refused whole.
+    """
     with plain_ends():
         from pipelines.commands.run import process
         from warehouse import replay as replaying
         from warehouse.lock import holding
         from warehouse.snapshot_reading import current_snapshot
+        from warehouse.withdrawing.tables import WHOLE_FILE
 
         home = Home.from_environment()
         with holding(home, "hiptriage quarantine dismiss"):
-            replaying.dismiss(home, batch, record, by=by, reason=reason)
+            replaying.dismiss(home, batch, record or WHOLE_FILE, by=by, reason=reason)
             process(home)
-        click.echo(f"{batch}, record {record}: {reason}, by {visible(by)}")
+        what = f"record {record}" if record else "the whole file"
+        click.echo(f"{batch}, {what}: {reason}, by {visible(by)}")
         click.echo(unread_sentence(current_snapshot(home)))

@@ -46,8 +46,8 @@ def run(
 ) -> None:
     """Load files (default: the landing folder), score what lacks a score, publish a snapshot.
 
-    Intake forms, outcomes and decisions are told apart by their columns, formats by their content. Files are copied,
-    never moved or changed. The same bytes again are a no-op.
+    Intake forms, outcomes, decisions and safety concerns are told apart by their columns, formats by their content.
+    Files are copied, never moved or changed. The same bytes again are a no-op.
     """
     with plain_ends():
         home = Home.from_environment()
@@ -137,7 +137,7 @@ def report(home: Home, done: list[Reconciled], known: list[Reconciled]) -> None:
     snapshot = current_snapshot(home)
     click.echo(unread_sentence(snapshot))
     if unused := sum(counts.quarantined for counts in done if counts.contents != "intake"):
-        click.echo(f"rows with decisions or outcomes that could not be read and do not count: {unused}")
+        click.echo(f"decisions, outcomes or safety concerns that could not be read and do not count: {unused}")
     click.echo(f"snapshot {snapshot.id} in {home.snapshots}")
     click.echo("next: hiptriage worklist; what was refused and why: hiptriage quarantine list")
 

@@ -34,13 +34,16 @@ class WhichBatches(LaunchForm):
 
 
 class RefusedForm(LaunchForm):
-    """Which refused form, who dealt with it, and how."""
+    """Which refused form or file, who dealt with it, and how."""
 
     batch: str = Field(
         min_length=1, max_length=200, description="The batch, as hiptriage quarantine list and the partitions show it."
     )
     record_number: int = Field(
-        ge=1, le=9_999_999_999, description="Number of the record in its file, as hiptriage quarantine show gives it."
+        ge=0,
+        le=9_999_999_999,
+        description="Number of the record in its file, as hiptriage quarantine show gives it; 0 for a file that was "
+        "refused whole.",
     )
     by: By
     reason: DismissReason = Field(description="How it was dealt with.")
@@ -87,12 +90,12 @@ def say_what_was_not_tried(not_tried: int) -> None:
 
 @dg.op(required_resource_keys=NEEDS_IT, out=dg.Out(dg.Nothing))
 def dismiss_op(context: dg.OpExecutionContext, config: RefusedForm) -> None:
-    """Take one refused form off the list of unread forms; the quarantine keeps it."""
+    """Take one refused form or file off the list of unread ones; the quarantine keeps it."""
     with without_patient_values("dismiss"):
         home = Home.from_environment()
         take(context, holding(home, "job dismiss_refused"))
         replay.dismiss(home, config.batch, config.record_number, by=config.by, reason=config.reason)
-        context.log.info(f"a refused form of batch {config.batch} is dealt with: {config.reason}")
+        context.log.info(f"what was refused of batch {config.batch} is dealt with: {config.reason}")
 
 
 @dg.job(
@@ -110,8 +113,8 @@ def replay_quarantine() -> None:
 @dg.job(
     resource_defs=HELD,
     tags=FIRST,
-    description="Take one refused form off the list of unread forms, because a person has dealt with it. Nothing is "
-    "deleted.",
+    description="Take one refused form or file off the list of unread ones, because a person has dealt with it. "
+    "Nothing is deleted.",
 )
 def dismiss_refused() -> None:
     """The dismissal, then the publication."""
