@@ -33,6 +33,7 @@ _SPOKEN = {
     "QuarantineMissing": USAGE,
     "NothingQuarantined": USAGE,
     "QueryRefused": USAGE,
+    "SheetFull": USAGE,
 }
 _PROJECT = Path(__file__).resolve().parent.parent
 
@@ -69,7 +70,12 @@ def _ended(error: Exception) -> Ended:
         return Ended(_SPOKEN[name], str(error))
     if isinstance(error, OSError) and error.strerror:
         return Ended(UNEXPECTED, f"a file could not be read or written: {error.strerror.lower()}")
-    return Ended(UNEXPECTED, f"unexpected {name}{_place(error.__traceback__)}; nothing half-done was kept")
+    return Ended(UNEXPECTED, f"{unexpected(error)}; nothing half-done was kept")
+
+
+def unexpected(error: Exception) -> str:
+    """Kind of an error and its place in the program, in words; its message and traceback could quote an answer."""
+    return f"unexpected {type(error).__name__}{_place(error.__traceback__)}"
 
 
 def _place(trace: TracebackType | None) -> str:

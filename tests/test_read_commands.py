@@ -20,6 +20,7 @@ from pipelines.cli import main
 from pipelines.console import visible
 from pipelines.outcomes import UNEXPECTED, plain_ends
 from schemas.form import questions
+from tests.forked import Commands
 from tests.published_home import RULE, SECTION_6, about, at, mark_unread, score, take_in
 from warehouse import exports
 from warehouse.home import Home
@@ -135,6 +136,7 @@ def test_files_are_written_for_their_owner(filled: Home, tmp_path: Path) -> None
     assert (tmp_path / "csv").read_text() == run(filled, "worklist", "--format", "csv").stdout
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["csv", "json", "out.parquet", "table"]
     run(filled, "worklist", "--format", "parquet", code=2)
+    run(filled, "worklist", "--format", "xlsx", code=2)
     run(filled, "worklist", "--format", "csv", "--output", str(tmp_path / "none" / "x.csv"), code=2)
 
 
@@ -229,6 +231,119 @@ def test_sql_formats_and_errors(filled: Home) -> None:
     assert "calc" not in failed.output and "groin" not in failed.output
 
 
+ONLY_THIS = "only the current snapshot can be read"
+READS_ONLY = "only SELECT statements are answered: a snapshot is read-only"
+HOSTILE = [
+    ("COPY referrals TO '{file}'", READS_ONLY),
+    ("COPY (SELECT 1) TO '{file}' (FORMAT parquet)", READS_ONLY),
+    ("EXPLAIN ANALYZE COPY (SELECT 1) TO '{file}'", READS_ONLY),
+    ("EXPLAIN ANALYZE CREATE TABLE x AS SELECT 1", READS_ONLY),
+    ("EXPORT DATABASE '{file}'", READS_ONLY),
+    ("ATTACH '{file}' AS x", READS_ONLY),
+    ('DETACH "clinic north"', READS_ONLY),
+    ("INSTALL httpfs", READS_ONLY),
+    ("LOAD httpfs", READS_ONLY),
+    ("SET threads = 64", READS_ONLY),
+    ("SET enable_external_access = true", READS_ONLY),
+    ("RESET memory_limit", READS_ONLY),
+    ("PRAGMA memory_limit = '9GB'", READS_ONLY),
+    ("CREATE TABLE x AS SELECT 1", READS_ONLY),
+    ("INSERT INTO form VALUES (1)", READS_ONLY),
+    ("UPDATE \"clinic north\".referrals SET tier = 'routine'", READS_ONLY),
+    ("DROP VIEW referrals", READS_ONLY),
+    ("CALL pragma_database_list()", READS_ONLY),
+    ("BEGIN", READS_ONLY),
+    ("CHECKPOINT", READS_ONLY),
+    ("SELECT 1; SELECT 2", "exactly one SELECT"),
+    ("", "exactly one SELECT"),
+    ("FROM read_csv('/etc/passwd')", ONLY_THIS),
+    ("FROM read_text('/etc/passwd')", ONLY_THIS),
+    ("FROM read_blob('/etc/passwd')", ONLY_THIS),
+    ("FROM read_parquet('*')", ONLY_THIS),
+    ("FROM glob('*')", ONLY_THIS),
+    ("FROM sniff_csv('/etc/passwd')", ONLY_THIS),
+    ("SELECT * FROM '/etc/passwd'", "no such table"),
+    ("FROM duckdb_databases()", ONLY_THIS),
+    ("FROM duckdb_databases", "no such table"),
+    ("FROM system.main.duckdb_databases", "no such table"),
+    ("FROM pragma_database_list", "no such table"),
+    ("PRAGMA database_list", "no such table"),
+    ("FROM duckdb_settings() WHERE name = 'allowed_paths'", ONLY_THIS),
+    ("FROM pg_catalog.pg_settings", "no such table"),
+    ("FROM duckdb_secrets()", ONLY_THIS),
+    ("FROM duckdb_extensions()", ONLY_THIS),
+    ("SELECT current_setting('secret_directory')", ONLY_THIS),
+    ("SELECT Pg_Catalog.Current_Setting('home_directory')", ONLY_THIS),
+    ("SELECT getenv('HOME')", ONLY_THIS),
+    ("FROM query('FROM duckdb_databases()')", ONLY_THIS),
+    ("FROM query_table('duckdb_databases')", ONLY_THIS),
+    ("FROM json_execute_serialized_sql(json_serialize_sql('FROM duckdb_databases()'))", ONLY_THIS),
+    ("SELECT (SELECT max(path) FROM duckdb_databases())", ONLY_THIS),
+    ("WITH a AS (FROM duckdb_databases()) FROM a", ONLY_THIS),
+    ("WITH a AS (WITH duckdb_databases AS (SELECT 1) FROM duckdb_databases) FROM duckdb_databases", "no such table"),
+    ("EXPLAIN SELECT path FROM duckdb_databases()", ONLY_THIS),
+    ("SUMMARIZE duckdb_databases", "no such table"),
+    ("FROM checkpoint()", ONLY_THIS),
+    ("FROM enable_logging()", ONLY_THIS),
+    ("SELECT write_log('x')", ONLY_THIS),
+    ("SELECT list_sum(range(4000000000))", "more memory"),
+    ("SELECT headline::INTEGER FROM referrals", "ConversionException"),
+]
+
+
+@pytest.mark.parametrize(("statement", "said"), HOSTILE)
+def test_a_hostile_statement_is_refused_in_one_sentence(
+    filled: Home, tmp_path: Path, statement: str, said: str
+) -> None:
+    done = run(filled, "sql", statement.format(file=tmp_path / "out"), code=2)
+    last = done.stderr.strip().splitlines()[-1]
+    assert said in last and len(last) < 400
+    assert str(filled.root) not in done.output and "/root" not in done.output and "calc" not in done.output
+    assert not list(tmp_path.iterdir())
+
+
+ENDLESS = [
+    "WITH RECURSIVE t(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM t) SELECT count(*) FROM t",
+    "SELECT count(*) FROM range(10000000) a, range(10000000) b WHERE a.range + b.range = -1",
+    "FROM range(1000000000) a, range(1000000000) b WHERE hash(a.range, b.range) = 1",
+]
+
+
+@pytest.mark.parametrize("statement", ENDLESS)
+def test_a_statement_without_an_end_is_stopped(filled: Home, statement: str) -> None:
+    done = run(filled, "sql", statement, "--seconds", "1", "--format", "csv", code=2)
+    assert done.stderr.strip().splitlines()[-1] == (
+        "hiptriage: the statement was stopped after 1 s of work: ask for less at once"
+    )
+
+
+@pytest.mark.slow
+def test_a_statement_that_does_not_listen_ends_with_the_program(commands: Commands, filled: Home) -> None:
+    deaf = "SELECT levenshtein(repeat('ab', 200000), repeat('ba', 200000))"
+    done = commands("sql", deaf, "--seconds", "1", home=filled.root)
+    assert done.code == 2 and "stopped after 1 s" in done.err.splitlines()[-1]
+
+
+ASKED = [
+    'SELECT count(*) FROM "clinic north".main.referrals',
+    "SELECT table_name FROM information_schema.tables WHERE table_name = 'referrals'",
+    "WITH ours AS (FROM form) SELECT count(*) FROM ours",
+    "EXPLAIN SELECT * FROM worklist",
+    "explain analyze SELECT count(*) FROM worklist",
+    "DESCRIBE referrals",
+    "SHOW TABLES",
+    "SUMMARIZE form",
+    "VALUES (1)",
+    "SELECT unnest(red_flags).id FROM referrals",
+    "FROM generate_series(1, 3) JOIN range(3) r ON true",
+]
+
+
+@pytest.mark.parametrize("statement", ASKED)
+def test_whatever_reads_the_snapshot_is_answered(filled: Home, statement: str) -> None:
+    assert run(filled, "sql", statement).stdout
+
+
 def test_every_table_can_be_asked(filled: Home) -> None:
     for table in ("unread_forms", "referral_history", "lineage", "publication", "conditions", "form"):
         assert json.loads(run(filled, "sql", f"FROM {table}", "--format", "json").stdout)
@@ -248,7 +363,9 @@ def test_quarantine_list_shows_no_cell_and_show_does(filled: Home) -> None:
     run(filled, "quarantine", "show", batch, "1", code=2)
 
 
-def test_a_file_refused_whole_is_listed_with_its_reason(home: Home, tmp_path: Path) -> None:
+def test_a_file_refused_whole_is_listed_with_its_reason_and_said_first_everywhere(home: Home, tmp_path: Path) -> None:
+    take_in(home, "north", [{"record_id": "a", "submitted_at": at(0)}], tmp_path)
+    score(home)
     (tmp_path / "Jane Canary.csv").write_text("record_id,side\na,left\n")
     batch, _ = register(home, tmp_path / "Jane Canary.csv", clinic="north", data_kind="sample")
     load(home, batch.batch_id)
@@ -256,7 +373,10 @@ def test_a_file_refused_whole_is_listed_with_its_reason(home: Home, tmp_path: Pa
     listed = run(home, "quarantine", "list").stdout
     assert "the whole file: a required column is missing (submitted_at)" in listed
     assert "Canary" not in listed
-    assert "0 of 0 open records." in run(home, "worklist").stdout
+    said = "1 file could not be read at all: nobody knows what is in it; hiptriage quarantine list. 0 forms"
+    assert run(home, "worklist").stdout.startswith(said)
+    assert " ".join(run(home, "explain", "north/a").stdout.split()).startswith(said)
+    assert run(home, "sql", "FROM refused_files").stderr.startswith(said)
 
 
 def test_the_blank_form_is_what_is_asked(filled: Home, tmp_path: Path) -> None:

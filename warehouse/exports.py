@@ -7,6 +7,7 @@ and the commands). Results stream; none is held as a whole.
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
 import tempfile
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Protocol, TextIO
 
 import duckdb
 
@@ -23,12 +24,23 @@ FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "�
 ROWS_AT_ONCE = 1000
 
 
-def columns_of(result: duckdb.DuckDBPyConnection) -> list[str]:
+class Result(Protocol):
+    """What a query gave, of DuckDB itself or of ``warehouse.statements``."""
+
+    @property
+    def description(self) -> Any:
+        """The columns, each a row that begins with its name."""
+
+    def fetchmany(self, size: int, /) -> list[Any]:
+        """At most ``size`` further rows; none at the end."""
+
+
+def columns_of(result: Result) -> list[str]:
     """The column names of a result."""
     return [column[0] for column in result.description or []]
 
 
-def rows_of(result: duckdb.DuckDBPyConnection) -> Iterator[tuple[Any, ...]]:
+def rows_of(result: Result) -> Iterator[tuple[Any, ...]]:
     """The rows of a result, fetched a thousand at a time."""
     while rows := result.fetchmany(ROWS_AT_ONCE):
         yield from rows
@@ -45,13 +57,13 @@ def safe_cell(value: Any) -> Any:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, dict)):
-        return json.dumps(value, default=_plain, ensure_ascii=False)
+        return json.dumps(value, default=plain, ensure_ascii=False)
     if isinstance(value, str) and value.startswith(FORMULA_STARTS):
         return f"'{value}"
     return value
 
 
-def write_csv(result: duckdb.DuckDBPyConnection, stream: TextIO) -> int:
+def write_csv(result: Result, stream: TextIO) -> int:
     """Write a result as formula-safe CSV with a header; gives the number of rows."""
     return write_rows(columns_of(result), rows_of(result), stream)
 
@@ -67,7 +79,7 @@ def write_rows(columns: Sequence[str], rows: Iterable[tuple[Any, ...]], stream: 
     return count
 
 
-def write_json(result: duckdb.DuckDBPyConnection, stream: TextIO) -> int:
+def write_json(result: Result, stream: TextIO) -> int:
     """Write a result as one JSON array of objects, nested values nested, times ISO 8601 with +00:00; gives the rows."""
     names = columns_of(result)
     return write_array((_object(names, row) for row in rows_of(result)), stream)
@@ -85,6 +97,18 @@ def objects(connection: duckdb.DuckDBPyConnection, query: str, bound: dict[str, 
     return (text for (text,) in rows_of(result))
 
 
+def flat(connection: duckdb.DuckDBPyConnection, query: str) -> str:
+    """A query for the rows of ``query`` with each nested column as JSON text, written by DuckDB as ``objects`` does."""
+    typed = connection.execute(f"SELECT * FROM ({query}) LIMIT 0").description or []
+    columns = (
+        f"to_json({_json_ready(f'q.{_named(name)}', kind)})::VARCHAR AS {_named(name)}"
+        if kind.id in ("list", "struct")
+        else _named(name)
+        for name, kind, *_ in typed
+    )
+    return f"SELECT {', '.join(columns)} FROM ({query}) q"
+
+
 def write_array(objects_in: Iterable[str], stream: TextIO) -> int:
     """Write JSON objects as one array, one on a line; gives their number."""
     count = 0
@@ -99,7 +123,7 @@ def write_array(objects_in: Iterable[str], stream: TextIO) -> int:
 
 def _object(names: list[str], row: tuple[Any, ...]) -> str:
     value = dict(zip(names, row, strict=True))
-    return json.dumps(value, default=_plain, ensure_ascii=False, allow_nan=False)
+    return json.dumps(value, default=plain, ensure_ascii=False, allow_nan=False)
 
 
 def _named(name: str) -> str:
@@ -121,7 +145,7 @@ def _json_ready(value: str, kind: Any, depth: int = 0) -> str:
     return f"replace({text}, '.000000+', '+')"
 
 
-def write_parquet(result: duckdb.DuckDBPyConnection, file: Path) -> int:
+def write_parquet(result: duckdb.DuckDBPyConnection, file: Path | BinaryIO) -> int:
     """Write a result as Parquet with its own types; gives the number of rows."""
     import pyarrow.parquet as parquet  # slow to load, and no other format needs it
 
@@ -132,6 +156,16 @@ def write_parquet(result: duckdb.DuckDBPyConnection, file: Path) -> int:
             writer.write_batch(batch)
             count += batch.num_rows
     return count
+
+
+@contextmanager
+def as_text(stream: BinaryIO) -> Iterator[TextIO]:
+    """A stream of bytes as one of UTF-8 text; the stream of bytes stays open."""
+    text = io.TextIOWrapper(stream, encoding="utf-8", newline="")
+    try:
+        yield text
+    finally:
+        text.detach()
 
 
 @contextmanager
@@ -151,5 +185,6 @@ def _iso(value: datetime) -> str:
     return value.astimezone(UTC).isoformat() if value.tzinfo else value.isoformat()
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> str:
+    """A value that JSON has no kind for, as text: times ISO 8601 in UTC."""
     return _iso(value) if isinstance(value, datetime) else str(value)

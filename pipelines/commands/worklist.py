@@ -8,7 +8,8 @@ from typing import Any, TextIO
 
 import click
 
-from pipelines.console import console, notices, worklist_table
+from pipelines.console import console, notices, worklist_table, zone
+from pipelines.exported import WORKLIST_AS_DATES, about, heading, leave_out_sensitive
 from pipelines.outcomes import USAGE, Ended, plain_ends
 from schemas.tiers import tiers
 from warehouse import exports
@@ -26,28 +27,37 @@ ROWS_SHOWN = 20
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["table", "json", "csv", "parquet"]),
+    type=click.Choice(["table", "json", "csv", "xlsx", "parquet"]),
     default="table",
     show_default=True,
-    help="json and parquet hold every column and every record; table and csv the open ones.",
+    help="json and parquet hold every column and every record; table, csv and xlsx the open ones.",
 )
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write to this file.")
+@click.option("--without-sensitive", is_flag=True, help="Leave out what tells of sensitive answers, as the page does.")
 def worklist(
-    clinic: str | None, tier: str | None, everything: bool, limit: int | None, form: str, output: Path | None
+    clinic: str | None,
+    tier: str | None,
+    everything: bool,
+    limit: int | None,
+    form: str,
+    output: Path | None,
+    without_sensitive: bool,
 ) -> None:
     """Show the worklist: open records in order of tier, overdue and score.
 
     For a health professional's decision, never in its place; not for patients to use alone.
     """
     with plain_ends():
-        if form == "parquet" and output is None:
-            raise Ended(USAGE, "parquet needs a file to go to: add --output FILE")
+        if form in ("parquet", "xlsx") and output is None:
+            raise Ended(USAGE, f"{form} needs a file to go to: add --output FILE")
         if output and not output.absolute().parent.is_dir():
             raise Ended(USAGE, "the folder of the output file does not exist")
         home = Home.from_environment()
         snapshot = current_snapshot(home)
         # Rows that are printed while they are read must not break off at a damaged place.
         with connect(snapshot, clinic, every_byte=form != "table" and output is None) as connection:
+            if without_sensitive:
+                leave_out_sensitive(connection)
             head = notices(snapshot, home, clinic)
             if form == "table":
                 limit = None if everything else ROWS_SHOWN if limit is None else limit
@@ -55,6 +65,15 @@ def worklist(
                 return
             for line in head:
                 click.echo(line, err=True)
+            if form == "xlsx" and output:
+                from warehouse.workbook_export import write_workbook  # no other format needs it
+
+                rows, _ = _open_rows(connection, tier, limit, WORKLIST_AS_DATES)
+                said = about(snapshot, home, clinic, without_sensitive=without_sensitive)
+                above, at = heading(snapshot, home, clinic, "worklist"), zone(home, clinic)
+                with exports.replacing(output) as half:
+                    write_workbook(rows, half, sheet="worklist", about=said, heading=above, at=at)
+                return
             _export(connection, tier, limit, form, output)
 
 
@@ -78,7 +97,9 @@ def _print_table(
         _print(console(stream), head, rows, home, clinic, shown)
 
 
-def _open_rows(connection: Any, tier: str | None, limit: int | None) -> tuple[Any, int]:
+def _open_rows(
+    connection: Any, tier: str | None, limit: int | None, selected: str = "SELECT * FROM worklist"
+) -> tuple[Any, int]:
     """The first rows of the worklist in order, and how many there are in all.
 
     The places are found first: they are narrow, and the wide rows of a long list are then read for its head alone.
@@ -90,7 +111,7 @@ def _open_rows(connection: Any, tier: str | None, limit: int | None) -> tuple[An
         f"SELECT max(place) FROM (SELECT place FROM worklist WHERE {where} ORDER BY place LIMIT $limit)", bound
     ).fetchone()
     rows = connection.execute(
-        f"SELECT * FROM worklist WHERE {where} AND place <= $last ORDER BY place", {"tier": tier, "last": last[0]}
+        f"{selected} WHERE {where} AND place <= $last ORDER BY place", {"tier": tier, "last": last[0]}
     )
     return rows, counted[0]
 
