@@ -1,4 +1,5 @@
-# From nothing to a referral worklist: `make run`. Every test: `make test`. The Dagster UI: `make dev`.
+# From nothing to a referral worklist: `make run`. Every test: `make test`. The Dagster UI: `make dev`. The clinicians'
+# page: `make serve`.
 
 PYTHON ?= python3
 VENV := .venv
@@ -6,7 +7,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 DEMO := HIPTRIAGE_HOME=$(CURDIR)/warehouse/demo
 
-.PHONY: run test dev lint browser lock clean-demo
+.PHONY: run test dev serve lint browser lock clean-demo
 
 run: $(READY)
 	@$(DEMO) $(BIN)/hiptriage demo || { code=$$?; [ $$code -eq 3 ] || exit $$code; }
@@ -16,6 +17,9 @@ test: $(READY) browser lint
 
 dev: $(READY)
 	$(DEMO) $(BIN)/hiptriage dev
+
+serve: $(READY)
+	$(DEMO) $(BIN)/hiptriage serve
 
 lint: $(READY)
 	$(BIN)/ruff check .

@@ -6,16 +6,15 @@ never asked, and nothing is shown as a percentage for a child.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
 from pipelines.console import TIER_WORDS, local, tested, words
-from schemas.form import questions
+from pipelines.differential_words import NO_MODEL, NOT_FOR_CHILDREN, groups, is_child, name_of, percent
+from pipelines.finding_words import asked_words, finding
 
-POSSIBLE_FROM = 0.05  # below this a condition is named only where it cannot be excluded (not yet signed by a clinician)
-POSSIBLE_AT_MOST = 5
 NUMBERS_SHOWN = 5
-ADULT_MODEL_FROM_AGE = 16
 RESULTS = (
     ("no", "asked and absent"),
     ("cannot_tell", "cannot tell, a missing answer decides"),
@@ -23,15 +22,23 @@ RESULTS = (
 )
 
 
-def lines(row: Mapping[str, Any], names: Mapping[str, str], lineage: Sequence[str], at: ZoneInfo) -> Iterator[str]:
+def lines(
+    row: Mapping[str, Any],
+    names: Mapping[str, str],
+    lineage: Sequence[str],
+    concerns: Sequence[tuple[str, datetime, str]],
+    at: ZoneInfo,
+) -> Iterator[str]:
     """The record as lines of text; an empty line ends a part.
 
     ``row``: a row of ``referrals`` by column. ``names``: a clinician's name by id of condition or contributing
-    factor. ``lineage``: file hash and record number of each version, newest first. ``at``: the clinic's zone.
+    factor. ``lineage``: file hash and record number of each version, newest first. ``concerns``: code, time and name of
+    whoever reported it, of each safety concern about the record, newest first. ``at``: the clinic's zone.
     """
     yield f"{row['clinic_id']}/{row['record_id']}"
     yield row["headline"] or "no facts stated"
     yield from _urgency(row, at)
+    yield from _concerns(concerns, at)
     yield from _rules(row, at)
     yield from _part("UNTIL SEEN", row["until_seen"])
     yield from _differential(row, names)
@@ -40,7 +47,7 @@ def lines(row: Mapping[str, Any], names: Mapping[str, str], lineage: Sequence[st
         "ASK NEXT",
         (f"{ask['question']} (column {ask['column']}): {ask['why']}" for ask in row["questions_to_ask"] or []),
     )
-    yield from _part("CONTRIBUTING", (names.get(factor, words(factor)) for factor in row["contributing_factors"] or []))
+    yield from _part("CONTRIBUTING", (name_of(factor, names) for factor in row["contributing_factors"] or []))
     yield from _part("SELF-CARE ADVICE (ids)", row["self_care"])
     yield from _part("SAFETY NET", row["safety_net"])
     yield from _history(row, at)
@@ -66,6 +73,13 @@ def _urgency(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
         yield f"  REVIEW by a person: {row['review_reason'] or 'no reason given'}"
 
 
+def _concerns(concerns: Sequence[tuple[str, datetime, str]], at: ZoneInfo) -> Iterator[str]:
+    yield from _part(
+        "SAFETY CONCERNS REPORTED BY CLINICIANS",
+        (f"{words(concern)}, {local(reported_at, at)}, {by}" for concern, reported_at, by in concerns),
+    )
+
+
 def _rules(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
     yield from _part(
         "RED FLAGS THAT FIRED",
@@ -79,7 +93,7 @@ def _rules(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
     for result, title in RESULTS:
         rules = [rule for rule in row["rule_status"] or [] if rule["result"] == result]
         named = (
-            words(rule["id"]) + (f" (missing: {', '.join(rule['missing'])})" if rule["missing"] else "")
+            words(rule["id"]) + (f" (missing: {asked_words(rule['missing'])})" if rule["missing"] else "")
             for rule in rules
         )
         if result == "cannot_tell":
@@ -90,32 +104,15 @@ def _rules(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
 
 
 def _differential(row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
-    ranked = row["differential"] or []
-    child = "child" in (row["special"] or []) or (row["age_years"] or ADULT_MODEL_FROM_AGE) < ADULT_MODEL_FROM_AGE
-    title = "WHAT IT MAY BE" + (" (the model is not built for children: rules decide)" if child else "")
-    if not ranked:
-        yield from _part(title, ["no model is in force: rules alone"])
-        return
-    likely, *others = ranked
-    possible = [one for one in others if one["probability"] >= POSSIBLE_FROM][:POSSIBLE_AT_MOST]
-    groups = (
-        ("most likely", [likely["condition"]]),
-        ("possible", [one["condition"] for one in possible]),
-        ("cannot be excluded", row["prediction_set"] or []),
-    )
-    yield from _part(
-        title,
-        (f"{label}: {', '.join(names.get(one, words(one)) for one in found)}" for label, found in groups if found),
-    )
-    if child:
+    child = is_child(row)
+    title = "WHAT IT MAY BE" + (f" ({NOT_FOR_CHILDREN})" if child else "")
+    found = [f"{group.label}: {', '.join(group.named(names))}" for group in groups(row)]
+    yield from _part(title, found, none=NO_MODEL)
+    if child or not found:
         return
     yield f"  in numbers ({tested(row['evidence_basis'])}):"
-    for one in ranked[:NUMBERS_SHOWN]:
-        yield f"    {names.get(one['condition'], words(one['condition']))} {_percent(one['probability'])}"
-
-
-def _percent(probability: float) -> str:
-    return "less than 1 %" if probability < 0.01 else f"{100 * probability:.0f} %"
+    for one in row["differential"][:NUMBERS_SHOWN]:
+        yield f"    {name_of(one['condition'], names)} {percent(one['probability'])}"
 
 
 def _reasons(row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
@@ -123,18 +120,9 @@ def _reasons(row: Mapping[str, Any], names: Mapping[str, str]) -> Iterator[str]:
     for condition in dict.fromkeys(reason["condition"] for reason in reasons):
         told = [reason for reason in reasons if reason["condition"] == condition]
         yield from _part(
-            f"FINDINGS, {names.get(condition, words(condition))}",
-            (f"{reason['direction']}: {_finding(reason['column'], reason['answer'])}" for reason in told),
+            f"FINDINGS, {name_of(condition, names)}",
+            (f"{reason['direction']}: {finding(reason['column'], reason['answer'])}" for reason in told),
         )
-
-
-def _finding(column: str, answer: str) -> str:
-    """A stated answer in the words of the form."""
-    question = questions().get(column)
-    asked = question.question if question else words(column)
-    if question and question.type == "yesno":
-        answer = {"1": "yes", "0": "no, asked and absent"}.get(answer, answer)
-    return f"{asked}: {words(answer)}"
 
 
 def _history(row: Mapping[str, Any], at: ZoneInfo) -> Iterator[str]:
@@ -158,7 +146,7 @@ def _origin(row: Mapping[str, Any], lineage: Sequence[str], at: ZoneInfo) -> Ite
             f"versions: {versions}; evidence: {row['evidence_basis']}",
             f"intake hash {row['intake_hash']}",
             *lineage,
-            *(["came with free text, which is kept in the warehouse only"] if row["has_notes"] else []),
+            *(["came with free text, which its clinic's clinicians read on the page"] if row["has_notes"] else []),
         ],
     )
 

@@ -18,11 +18,11 @@ PAGE = Path(__file__).parent.parent / "docs" / "operations.md"
 
 
 def settings_of(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every setting with its name as it stands in the file; ``ID`` for a clinic."""
+    """Every setting with its name as it stands in the file; ``ID`` for a clinic or person."""
     for name, field in model.model_fields.items():
         inner = [kind for kind in (field.annotation, *get_args(field.annotation)) if _is_model(kind)]
         if inner:
-            within = f"{prefix}{name}.ID." if name == "clinics" else f"{prefix}{name}."
+            within = f"{prefix}{name}.ID." if name in ("clinics", "people") else f"{prefix}{name}."
             yield from settings_of(inner[0], within)
         else:
             yield f"{prefix}{name}", field
@@ -54,7 +54,7 @@ def bounds_of(field: FieldInfo) -> str:
 
 def test_the_table_names_every_setting_with_its_default_and_bounds() -> None:
     section = PAGE.read_text("utf-8").partition("\n## Settings\n")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| `([a-zA-Z_.]+)` \| ([^|]*) \| ([^|]*)\|", section, re.MULTILINE)
+    rows = re.findall(r"^\| `([a-zA-Z0-9_.]+)` \| ([^|]*) \| ([^|]*)\|", section, re.MULTILINE)
     stands = {name: (default.strip(), bounds.strip()) for name, default, bounds in rows}
     is_so = {name: (default_of(field), bounds_of(field)) for name, field in settings_of(Settings)}
     assert stands == is_so

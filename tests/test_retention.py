@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pipelines.commands.purge import purge as command
 from pipelines.instance import use_instance_of
 from pipelines.runs import run_retention
 from tests.published_home import about, published, take_in
-from warehouse import audit, replay, retention
+from warehouse import access_log, audit, replay, retention
 from warehouse.checkup import check_home
 from warehouse.home import Home
 from warehouse.snapshots import publish
@@ -133,6 +135,28 @@ def test_the_access_log_loses_the_lines_that_are_known_to_be_old(home: Home, lin
     told = retention.purge(home, now=now).access_log_lines
     assert home.access_log.read_text() == "".join(f"{line}\n" for line in left)
     assert told == len(lines) - len(left) and retention.due(home, now).access_log_lines == 0
+
+
+def test_entries_written_while_old_ones_are_dropped_are_all_kept(home: Home) -> None:
+    (home.root / "settings.toml").write_text(KEEP)
+    done = threading.Event()
+
+    def write() -> int:
+        written = 0
+        while not done.is_set():
+            access_log.append(home.access_log, {"n": written})
+            written += 1
+        return written
+
+    with ThreadPoolExecutor(4) as threads:
+        writers = [threads.submit(write) for _ in range(4)]
+        for _ in range(20):
+            with home.access_log.open("a") as log:
+                log.write("2020-01-01T00:00:00Z an old one\n" * 500)
+            retention.purge(home)
+        done.set()
+    entries = [line for line in home.access_log.read_text().splitlines() if " an old one" not in line]
+    assert len(entries) == sum(writer.result() for writer in writers) > 0
 
 
 def test_a_home_without_anything_has_nothing_to_purge(home: Home) -> None:

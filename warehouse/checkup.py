@@ -13,6 +13,7 @@ from warehouse.archive import is_whole
 from warehouse.finding import Finding
 from warehouse.home import Home, SettingsRefused
 from warehouse.lock import WarehouseBusy, holding
+from warehouse.people_checkup import check_people
 from warehouse.published_checkup import check_audit, check_published
 from warehouse.reading_plan import mapping_files
 from warehouse.store import WarehouseRefused, opened
@@ -24,11 +25,12 @@ def check_home(home: Home) -> Iterator[Finding]:
     """Look at folder, settings, mappings, lock, warehouse, archive, ledger, answers and snapshot of a home."""
     yield _folder(home)
     try:
-        home.settings()
+        settings = home.settings()
         yield Finding("ok", "settings can be read")
     except SettingsRefused as refused:
         yield Finding("wrong", str(refused))
         return
+    yield from check_people(settings)
     yield from _mappings(home)
     if not home.warehouse.exists():
         yield Finding("note", "no warehouse yet: it is made by the first hiptriage run")

@@ -9,15 +9,16 @@ from __future__ import annotations
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from schemas.answers import KEY_PATTERNS
-from warehouse.archive import NotReadable, StillBeingWritten, sweep
+from warehouse.archive import NotReadable, StillBeingWritten, is_whole, sweep
+from warehouse.disk import sha256_of
 from warehouse.home import Home
 from warehouse.lock import holding
-from warehouse.sources import ClinicNotNamed, register
+from warehouse.sources import ClinicNotNamed, known_sources, register
 
 _NANOSECONDS = 1_000_000_000
 _AS_EFFECTIVE = {"effective_ids": os.access in os.supports_effective_ids}
@@ -69,9 +70,12 @@ def take_in(home: Home) -> TakenIn:
     left = list(moving)
     with holding(home, "take in the landing folder"):
         sweep(home.archive)
+        sources = known_sources(home)
         for file, seen in found.items():
             try:
-                _, is_new = register(home, file, clinic=seen.clinic, data_kind=settings.data_kind)
+                is_new = not _came_before(home, file, seen, sources)
+                if is_new:
+                    _, is_new = register(home, file, clinic=seen.clinic, data_kind=settings.data_kind)
             except (ClinicNotNamed, NotReadable, StillBeingWritten):
                 left.append(seen)
                 continue
@@ -79,6 +83,19 @@ def take_in(home: Home) -> TakenIn:
     longest, now = 60 * settings.automation.waiting_minutes, time.time()
     long_left = sum(abs(seen.age_seconds(now)) > longest for seen in left)
     return TakenIn(new, known, len(left), passed_over(home.landing), long_left)
+
+
+def _came_before(home: Home, file: Path, seen: _Seen, sources: Mapping[tuple[str, int], set[str]]) -> bool:
+    """Whether a file's bytes were registered before and the archive still holds them.
+
+    Files stay in the landing folder, so that most of them came before: the warehouse is not opened for each.
+    """
+    alike = sources.get((seen.clinic, seen.size), set())
+    try:
+        sha256 = sha256_of(file) if alike else ""
+    except OSError:
+        return False  # what is wrong with it is for ``register`` to say
+    return sha256 in alike and is_whole(home.archive / sha256, sha256)
 
 
 def _settled(folder: Path, settle: float) -> tuple[dict[Path, _Seen], list[_Seen]]:

@@ -19,9 +19,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import duckdb
-from filelock import FileLock
 
 from warehouse import audit
+from warehouse.access_log import locked
 from warehouse.home import Home
 from warehouse.lock import holding
 from warehouse.snapshot_reading import SnapshotMissing, current_snapshot
@@ -29,6 +29,7 @@ from warehouse.snapshot_retention import retire, to_retire
 from warehouse.store import opened
 
 _BLOCK_BYTES = 1 << 20
+PATIENCE_SECONDS = 60.0  # writers of the access log hold its lock for moments, one after the other
 _DUE = """
 SELECT sha256, list(batch_id ORDER BY batch_id) AS batches, max(size_bytes)
 FROM intake_file f
@@ -37,7 +38,7 @@ HAVING bool_and(
     received_at < $before
     AND batch_id IN (SELECT batch_id FROM intake_ledger)
     AND batch_id NOT IN (SELECT batch_id FROM intake_waiting)
-    AND batch_id NOT IN (SELECT batch_id FROM intake_refused_file)
+    AND batch_id NOT IN (SELECT batch_id FROM intake_unread_file)
     AND batch_id NOT IN (SELECT batch_id FROM withdrawn_arrival)
 )
 ORDER BY sha256
@@ -161,12 +162,10 @@ def _time_of(entry: bytes) -> datetime | None:
 
 
 def _drop_old_lines(log: Path, before: datetime | None) -> None:
-    """Put the log without its old lines in its place. Whoever writes an entry holds ``access.log.lock`` meanwhile and
-    opens the file anew, so that none is lost.
-    """
+    """Put the log without its old lines in its place, under the lock of ``warehouse.access_log``: none is lost."""
     if before is None or not log.is_file():
         return
-    with FileLock(log.with_name(f"{log.name}.lock"), mode=0o600):
+    with locked(log, alone=True, wait_seconds=PATIENCE_SECONDS):
         _, size = _old_lines(log, before)
         if not size:
             return

@@ -6,13 +6,20 @@ Belongs here: names, bounds and defaults of settings. Does not belong here: wher
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from collections.abc import Mapping
+from datetime import date
+from typing import Annotated, Literal, Self
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DataKind = Literal["live", "sample", "published_case"]
+PersonRole = Literal["reader", "clinician", "analyst", "manager"]
+ALL_CLINICS = "*"
+LOCAL_ID = "local"  # whoever sits at the machine while nobody is named (pipelines.page.people)
+# As schemas.follow_up.NAME, which a decision's name has to match; that module is too heavy for every reader.
+PERSON_NAME = r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd} .,'-]{0,63}$"
 
 
 class _Strict(BaseModel):
@@ -122,13 +129,80 @@ class AlertSettings(_Strict):
         return tuple(name for name, value in given.items() if value)
 
 
+class PageSettings(_Strict):
+    """Who reaches the clinicians' page, and how much one of them may ask.
+
+    ``hosts``: host names, without port, that the page answers to beside those of this machine. ``proxy_secret_sha256``:
+    SHA-256 of what a reverse proxy sends in ``X-Hiptriage-Proxy``; without it no request is answered. ``proxy_header``:
+    where that proxy puts the id of the person it has signed in; empty where people sign in with tokens.
+    ``failed_sign_ins``: from one address in a quarter of an hour.
+    """
+
+    hosts: tuple[str, ...] = ()
+    proxy_header: str = Field(default="", pattern=r"^[A-Za-z0-9-]*$")
+    proxy_secret_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    session_hours: int = Field(default=12, ge=1, le=168)
+    requests_a_minute: int = Field(default=600, ge=10, le=1_000_000)
+    failed_sign_ins: int = Field(default=20, ge=1, le=1000)
+
+    @field_validator("hosts")
+    @classmethod
+    def _plain_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        hosts = tuple(host.lower() for host in hosts)
+        if not all(host and set(host) <= _HOST_SIGNS for host in hosts):
+            raise ValueError("names without scheme, port or *")
+        return hosts
+
+    @model_validator(mode="after")
+    def _identity_is_proven(self) -> Self:
+        if self.proxy_header and not self.proxy_secret_sha256:
+            raise ValueError("proxy_header needs proxy_secret_sha256")
+        return self
+
+
+_HOST_SIGNS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789.-")
+
+
+class PersonSettings(_Strict):
+    """Somebody who may open the clinicians' page.
+
+    ``name``: stands beside their decisions. ``clinics``: those they belong to, or ``*`` alone for all.
+    ``token_sha256``: of the token that ``hiptriage token`` made; empty where a proxy signs them in. ``until``: the last
+    day (UTC). ``shared``: several people use the token, so it may read and nothing else.
+    """
+
+    name: str = Field(max_length=64, pattern=PERSON_NAME)
+    role: PersonRole
+    clinics: tuple[str, ...] = Field(min_length=1)
+    token_sha256: str = Field(default="", pattern=r"^([0-9a-f]{64})?$")
+    until: date | None = None
+    shared: bool = False
+
+    @field_validator("clinics")
+    @classmethod
+    def _all_or_some(cls, clinics: tuple[str, ...]) -> tuple[str, ...]:
+        if ALL_CLINICS in clinics and len(clinics) > 1:
+            raise ValueError("* stands alone")
+        return clinics
+
+    @model_validator(mode="after")
+    def _shared_reads(self) -> Self:
+        if self.shared and self.role != "reader":
+            raise ValueError("a shared token may read and not decide: role reader")
+        return self
+
+
+PersonId = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$")]
+
+
 class Settings(_Strict):
     """Settings of one installation: ``settings.toml`` in the home, ``HIPTRIAGE_LOCK_WAIT_SECONDS`` and
     ``HIPTRIAGE_LANDING_SETTLE_SECONDS``.
 
     ``name``: what alerts and backups call this installation; by default the name of its folder. ``data_kind`` holds for
     files dropped into the landing folder; ``stale_hours`` is the age after which a snapshot is marked stale; snapshots
-    are kept if they are among the newest ``snapshots_kept`` or younger than ``snapshot_days``.
+    are kept if they are among the newest ``snapshots_kept`` or younger than ``snapshot_days``. ``people`` by the id
+    that the access log knows them by, or that a proxy gives.
     """
 
     name: str = Field(default="", max_length=80, pattern=r"^[^\x00-\x1f\x7f]*$")
@@ -142,6 +216,18 @@ class Settings(_Strict):
     automation: AutomationSettings = AutomationSettings()
     retention: RetentionSettings = RetentionSettings()
     alerts: AlertSettings = AlertSettings()
+    page: PageSettings = PageSettings()
+    people: dict[PersonId, PersonSettings] = {}
+
+    @field_validator("people")
+    @classmethod
+    def _each_their_own(cls, people: Mapping[str, PersonSettings]) -> Mapping[str, PersonSettings]:
+        tokens = [person.token_sha256 for person in people.values() if person.token_sha256]
+        if len(tokens) != len(set(tokens)):
+            raise ValueError("two people with the same token")
+        if LOCAL_ID in people:
+            raise ValueError(f"{LOCAL_ID} means whoever sits at the machine")
+        return people
 
     def clinic(self, clinic_id: str) -> ClinicSettings:
         """The clinic's settings, or the defaults where it has set none."""

@@ -60,6 +60,16 @@ def register(home: Home, file: Path, *, clinic: str, data_kind: DataKind) -> tup
         return _enter(home, archived, clinic, file.name, data_kind)
 
 
+def known_sources(home: Home) -> dict[tuple[str, int], set[str]]:
+    """SHA-256 of the files that were registered, by clinic ('' for none) and size in bytes."""
+    with opened(home, "take in the landing folder") as connection:
+        rows = connection.execute("SELECT clinic, size_bytes, sha256 FROM intake_file").fetchall()
+    known: dict[tuple[str, int], set[str]] = {}
+    for clinic, size, sha256 in rows:
+        known.setdefault((clinic, size), set()).add(sha256)
+    return known
+
+
 def _enter(home: Home, archived: Archived, clinic: str, name: str, data_kind: DataKind) -> tuple[Batch, bool]:
     received_at = datetime.now(UTC)
     batch_id = f"{clinic or NO_CLINIC}.{received_at:%Y%m%dT%H%M%SZ}.{archived.sha256[:12]}"

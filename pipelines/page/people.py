@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["reader", "clinician", "analyst", "manager", "local"]
-Right = Literal["worklist", "answers", "enter", "export", "aggregates"]
+Right = Literal["about", "worklist", "answers", "enter", "export", "aggregates"]
 
-# worklist: lists and records. answers: sensitive answers and notes. enter: decisions, outcomes and safety concerns.
-# local is whoever sits at the machine while nobody is named in the settings: that account owns the files anyway, enters
-# under the name typed into the form, and sees no sensitive answer here because the page cannot know who it is.
+# about: what the page is for. worklist: lists and records. answers: sensitive answers and notes. enter: decisions,
+# outcomes and safety concerns. local is whoever sits at the machine while nobody is named in the settings: that account
+# owns the files anyway, enters under the name typed into the form, and sees no sensitive answer here because the page
+# cannot know who it is.
 RIGHTS: dict[Role, frozenset[Right]] = {
-    "reader": frozenset({"worklist"}),
-    "clinician": frozenset({"worklist", "answers", "enter", "export", "aggregates"}),
-    "analyst": frozenset({"worklist", "export", "aggregates"}),
-    "manager": frozenset({"aggregates"}),
-    "local": frozenset({"worklist", "enter", "export", "aggregates"}),
+    "reader": frozenset({"about", "worklist"}),
+    "clinician": frozenset({"about", "worklist", "answers", "enter", "export", "aggregates"}),
+    "analyst": frozenset({"about", "worklist", "export", "aggregates"}),
+    "manager": frozenset({"about", "aggregates"}),
+    "local": frozenset({"about", "worklist", "enter", "export", "aggregates"}),
 }
 
 

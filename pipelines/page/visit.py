@@ -5,10 +5,10 @@ answer mixes two. Does not belong here: signing in (``pipelines.page.signing_in`
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import wraps
+from functools import cached_property, wraps
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -17,12 +17,12 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipelines.console import zone
 from pipelines.page.asking import person_asking, submitted
 from pipelines.page.people import Person, Right
 from warehouse.home import Home
+from warehouse.open_snapshots import OpenSnapshots, Reading
 from warehouse.settings import Settings
-from warehouse.snapshot_reading import Snapshot, connect, current_snapshot
+from warehouse.snapshot_reading import Snapshot, current_snapshot
 
 
 @dataclass(frozen=True)
@@ -46,12 +46,12 @@ class Visit:
         """What stands after the question mark of the address."""
         return self.request.query_params
 
-    @property
+    @cached_property
     def clinics(self) -> tuple[str, ...]:
         """Clinics of the snapshot that the person may see, in order."""
         return tuple(clinic for clinic in self.snapshot.clinics if self.person.belongs_to(clinic))
 
-    @property
+    @cached_property
     def clinic(self) -> str | None:
         """The clinic that the address names, or the person's only one; None means all of theirs.
 
@@ -67,13 +67,33 @@ class Visit:
     @property
     def zone(self) -> ZoneInfo:
         """The zone of the clinic's clock; UTC where several clinics are shown at once."""
-        return zone(self.home, self.clinic)
+        return self.zone_of(self.clinic) if self.clinic else ZoneInfo("UTC")
+
+    def zone_of(self, clinic: str) -> ZoneInfo:
+        """The zone of one clinic's clock."""
+        return ZoneInfo(self.settings.clinic(clinic).zone)
 
     @contextmanager
     def reading(self, clinic: str | None = None) -> Iterator[Any]:
-        """A read-only connection over one clinic, by default over that of the address or all of the person's."""
-        with connect(self.snapshot, clinic or self.clinic) as connection:
-            yield connection
+        """A read-only connection over one clinic, by default over that of the address or all of the person's.
+
+        All that is asked of it agrees. Raises HTTPException 404 for a clinic that is not theirs, SnapshotMissing.
+        """
+        with self.opened(self.clinics_read(clinic)) as reading:
+            yield reading.cursor
+
+    def clinics_read(self, clinic: str | None = None) -> tuple[str, ...]:
+        """The clinics that ``reading`` reads. Raises HTTPException 404 where there are none, or it is not theirs."""
+        named = clinic or self.clinic
+        chosen = self.clinics if named is None else tuple(one for one in self.clinics if one == named)
+        if not chosen:
+            raise HTTPException(404)
+        return chosen
+
+    def opened(self, clinics: tuple[str, ...], **more: Any) -> AbstractContextManager[Reading]:
+        """What ``warehouse.open_snapshots.OpenSnapshots.reading`` gives for these clinics of this visit's snapshot."""
+        kept_open: OpenSnapshots = self.request.app.state.open_snapshots
+        return kept_open.reading(self.snapshot, clinics, **more)
 
 
 Handler = Callable[[Visit], Response]

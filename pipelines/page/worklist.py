@@ -1,20 +1,120 @@
-"""The worklist page: forms that could not be read first, then who comes first, by when, and why."""
+"""The worklist page: what could not be read first, then who comes first, by when, and why.
 
+Belongs here: the order of the page. Filters, rows, words and unread forms are modules of their own.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from markupsafe import Markup
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.page.rendering import page
+from pipelines.console import TIER_WORDS
+from pipelines.page import access, entries
+from pipelines.page.filters import EVERY_STATUS, STATUSES, Filters, address, read_filters
+from pipelines.page.rendering import ENVIRONMENT, page
+from pipelines.page.row_words import TIER_SIGNS, how_long, shown
+from pipelines.page.unread import tier_words, unread
 from pipelines.page.visit import Visit, shown_to
+from pipelines.page.worklist_rows import FAST, PAGE_ROWS, Counts, count, names, rows
+from warehouse.open_snapshots import Reading
+
+DRAWN_KEPT = 5_000
+STATUS_WORDS = {
+    "": "waiting: open, acknowledged, booked",
+    **{status: status for status in STATUSES},
+    EVERY_STATUS: "all, seen and closed too",
+}
 
 
 @shown_to("worklist")
 def worklist(visit: Visit) -> Response:
     """The worklist of one clinic, or of all clinics of the person."""
-    with visit.reading() as connection:
-        result = connection.execute("SELECT * FROM worklist ORDER BY place LIMIT 50")
-        columns = [column[0] for column in result.description]
-        rows = [dict(zip(columns, row, strict=True)) for row in result.fetchall()]
-    return page(visit, "worklist.html", rows=rows)
+    access.note(visit, "list")
+    if not visit.clinics:
+        return page(visit, "nothing_here.html")
+    with visit.opened(visit.clinics_read(), places=visit.now, likely=bool(visit.query.get("condition"))) as reading:
+        named = names(reading)
+        conditions = {one: name for one, (kind, name) in named.items() if kind == "condition"}
+        filters = read_filters(visit.query, conditions)
+        counts = count(reading, filters)
+        number = min(filters.page, counts.pages)
+        found = rows(reading, filters, number)
+        waiting = {
+            clinic: entries.pending(visit, clinic, reading.cursor) for clinic in {row["clinic_id"] for row in found}
+        }
+        listed = [
+            _drawn(visit, reading, row, [one.sentence for one in waiting[row["clinic_id"]].get(row["record_id"], ())])
+            for row in found
+        ]
+        return page(
+            visit,
+            "worklist.html",
+            unread=unread(visit, reading),
+            unread_tier=tier_words,
+            unacknowledged=entries.unacknowledged(visit, reading.cursor, reading.kept),
+            entry_troubles=entries.troubles(visit, visit.clinics_read()),
+            filters=filters,
+            counts=counts,
+            rows=listed,
+            first=(number - 1) * PAGE_ROWS + 1,
+            number=number,
+            conditions=conditions,
+            elsewhere=_elsewhere(visit, reading, counts),
+            links=_links(visit, filters, number, counts),
+            statuses=STATUS_WORDS,
+            tier_names=TIER_WORDS,
+            signs=TIER_SIGNS,
+        )
+
+
+def _drawn(visit: Visit, reading: Reading, row: Mapping[str, Any], entered: Sequence[str]) -> Markup:
+    """One row as it stands in the list; kept for the next request until the clock or an entry changes it."""
+    answers, with_clinic = visit.person.may("answers"), visit.clinic is None
+    key = (
+        (row["clinic_id"], row["record_id"], row["place"], row["overdue"], how_long(row, visit.now)),
+        (answers, with_clinic, visit.zone_of(row["clinic_id"]).key, *entered),
+    )
+    kept: dict[Any, Markup] = reading.kept.setdefault("drawn", {})
+    drawn = kept.get(key)
+    if drawn is None:
+        words = shown(row, names(reading), visit.zone_of(row["clinic_id"]), visit.now, answers=answers)
+        template = ENVIRONMENT.get_template("worklist_row.html")
+        drawn = Markup(  # noqa: S704 - the template escapes
+            template.render(row=words, entered=entered, with_clinic=with_clinic, signs=TIER_SIGNS)
+        )
+        if len(kept) >= DRAWN_KEPT:
+            kept.clear()
+        kept[key] = drawn
+    return drawn
+
+
+def _elsewhere(visit: Visit, reading: Reading, counts: Counts) -> int:
+    """Emergency and same-day records of the person's other clinics, where one clinic is shown."""
+    if visit.clinic is None or len(visit.clinics) == 1:
+        return 0
+    with visit.opened(visit.clinics, places=visit.now) as everywhere:
+        everything = count(everywhere, Filters())
+    return sum(everything.waiting.get(tier, 0) - counts.waiting.get(tier, 0) for tier in FAST)
+
+
+def _links(visit: Visit, filters: Filters, number: int, counts: Counts) -> Mapping[str, Any]:
+    """Addresses that the page leads to: each tier, other pages, everything again, paper."""
+
+    def to(**changed: str | None) -> str:
+        return address("/", visit.clinic, filters, **changed)
+
+    return {
+        "tier": {tier: address("/", visit.clinic, Filters(tier=tier)) for tier in TIER_WORDS},
+        "overdue": address("/", visit.clinic, Filters(overdue=True)),
+        "review": address("/", visit.clinic, Filters(review=True)),
+        "everything": address("/", visit.clinic, Filters()),
+        "all_clinics": address("/", None, Filters()),
+        "before": to(page=str(number - 1)) if number > 1 else "",
+        "after": to(page=str(number + 1)) if number < counts.pages else "",
+        "paper": {clinic: address("/print", clinic, Filters()) for clinic in visit.clinics_read()},
+    }
 
 
 routes = [Route("/", worklist)]

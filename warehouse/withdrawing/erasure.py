@@ -18,7 +18,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import archive
+from warehouse import archive, entered
 from warehouse.disk import sha256_of, sync
 from warehouse.home import Home
 from warehouse.landing import files_in
@@ -39,7 +39,8 @@ _UNDONE = (
 
 
 def go_on(home: Home) -> None:
-    """Do what is left of every erasure before a table is published: archived files, then the warehouse itself.
+    """Do what is left of every erasure before a table is published: what was entered on the page, archived files, then
+    the warehouse itself.
 
     Costs one look where nothing is left. Raises WarehouseBusy, WarehouseRefused.
     """
@@ -48,6 +49,7 @@ def go_on(home: Home) -> None:
             batches = connection.execute("SELECT DISTINCT batch_id FROM withdrawn_arrival ORDER BY batch_id").fetchall()
             rebuilds = _undone(connection, ["erase"], "rebuilt")
             files = connection.execute("SELECT count(*) FROM withdrawn_file").fetchone() != (0,)
+            _remove_entered(home, connection)
         for (batch_id,) in batches:
             _take_out(home, batch_id)
         if batches or files:
@@ -189,6 +191,14 @@ def _remove_old_files(home: Home) -> None:
         if stray or keyed_hash(secret, "file", "", file.name) in old:
             file.unlink()
     sync(home.archive)
+
+
+def _remove_entered(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
+    """Remove what clinicians entered on the page about erased records and no table shows; also what came in since."""
+    rows = connection.execute("SELECT keyed_hash FROM withdrawn_key WHERE kind = 'record'").fetchall()
+    if rows:
+        secret, erased = own_secret(home, connection), {hash_ for (hash_,) in rows}
+        entered.remove_withdrawn(home, lambda *record: keyed_hash(secret, "record", *record) in erased)
 
 
 def _remove_snapshots(home: Home, current: Snapshot, clinics: Collection[str]) -> None:
