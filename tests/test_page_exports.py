@@ -27,9 +27,9 @@ from pipelines.page import exporting
 from pipelines.page.sensitive import disclosed
 from schemas.problems import problems
 from schemas.sensitive_parts import sensitive_columns, sensitive_parts
+from tests.page_people import PAGE, PEOPLE, TOKENS, entries
 from tests.page_server import client
 from tests.published_home import RULE, SECTION_6, about, at, mark_unread, score, take_in
-from tests.test_page_security import PAGE, PEOPLE, TOKENS, entries
 from warehouse import workbook_export
 from warehouse.home import Home
 from warehouse.snapshot_reading import current_snapshot
@@ -221,7 +221,7 @@ def test_the_command_leaves_out_the_same(filled: Home, clinician: TestClient, tm
 
 def test_a_file_and_the_page_leave_out_the_same_parts(filled: Home, clinician: TestClient) -> None:
     whole = json.loads(run(filled, "worklist", "--format", "json", "--clinic", "north"))
-    shown = disclosed(next(row for row in whole if row["record_id"] == "told"), answers=False).row
+    shown = disclosed(next(row for row in whole if row["record_id"] == "told"), answers=False)
     row = next(row for row in json.loads(export(clinician, "referrals", "json")) if row["record_id"] == "told")
     # what is still to be asked stands on the page, for whoever telephones
     apart = {"questions_to_ask", "rule_status"}
@@ -231,7 +231,8 @@ def test_a_file_and_the_page_leave_out_the_same_parts(filled: Home, clinician: T
 
 def test_the_list_of_sensitive_parts_names_what_is_there() -> None:
     assert PREGNANCY in "".join(part.left_out for part in sensitive_parts())
-    assert problems()["pregnancy_disagrees"].sentence in {part.left_out for part in sensitive_parts()}
+    named = {part.left_out for part in sensitive_parts()}
+    assert {problems()[code].sentence for code in ("pregnancy_disagrees", "sex_disagrees")} <= named
     assert "testicular_pain" in settled_by_sensitive_answers() and "septic" not in settled_by_sensitive_answers()
 
 

@@ -218,6 +218,27 @@ def test_nobody_enters_anything_for_another_clinic(place: Home, who: str) -> Non
     assert files(place) == before
 
 
+def test_a_request_that_names_two_clinics_or_records_is_none(place: Home) -> None:
+    settings(
+        place, PAGE + PEOPLE.replace('role = "clinician"\nclinics = ["north"]', 'role = "clinician"\nclinics = ["*"]')
+    )
+    browser = signed_in(place, "anna")
+    before, token = files(place), token_for(browser)
+    for path in posting(browser):
+        form = {"clinic": "south", "record": SOUTH, "form_token": token, "nonce": "0" * 32}
+        assert browser.post(path, params={"clinic": "north"}, data=form).status_code == 400, path
+    twice = (
+        ("clinic=north&clinic=south", NORTH),
+        (f"clinic=north&record={NORTH}&clinic=north", NORTH),
+        ("clinic=north", SOUTH),
+    )
+    for more, record in twice:
+        for path in ("/", "/record", "/record/print", "/print", "/export"):
+            asked = f"{path}?{more}&record={NORTH}&record={record}"
+            assert browser.get(asked).status_code == 400, asked
+    assert files(place) == before
+
+
 def test_nobody_unknown_is_shown_anything(place: Home) -> None:
     stranger = client(place)
     before = files(place)

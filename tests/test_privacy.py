@@ -18,6 +18,9 @@ from pipelines.defs.intake import BATCHES
 from pipelines.instance import use_instance_of
 from tests.commands import Done
 from tests.forked import Commands
+from tests.page_crawl import crawled, texts
+from tests.page_people import HASH, PAGE, PEOPLE, TOKENS, settings, signed_in
+from tests.page_server import client
 from warehouse import audit, backup
 from warehouse.home import Home
 from warehouse.store import opened
@@ -41,12 +44,15 @@ def mark(place: str) -> str:
     return f"{CANARY}{place}"
 
 
-FILE = f"""record_id,clinic_id,submitted_at,age_years,systemic__fever,{mark("header")},notes
-a,north,2026-01-02T10:00:00Z,30,1,{mark("unmapped")},"Call {mark("notes")}, please"
-b,north,2026-01-02T10:00:00Z,{mark("rejected")},1,,
-{mark("badkey")} Smith,north,2026-01-02T10:00:00Z,30,1,,
-c,north,2026-01-02T10:00:00Z,41,0,,
+FILE = f"""record_id,clinic_id,submitted_at,age_years,systemic__fever,{mark("header")},notes,\
+sex,history__possible_pregnancy,history__alcohol_excess
+a,north,2026-01-02T10:00:00Z,30,1,{mark("unmapped")},"Call {mark("notes")}, please",female,1,1
+b,north,2026-01-02T10:00:00Z,{mark("rejected")},1,,,,,
+{mark("badkey")} Smith,north,2026-01-02T10:00:00Z,30,1,,,,,
+c,north,2026-01-02T10:00:00Z,41,0,,,,,
 """
+# How the page words what record a states of these two questions; no rule of the record names them.
+TOLD_TO_CLINICIANS = ("Pregnant, or might be", "More than about 35 units of alcohol", "pregnant, or may be")
 
 
 @pytest.fixture(scope="module")
@@ -171,6 +177,33 @@ def test_the_analyst_sees_the_cell_that_was_refused(commands: Commands, used: tu
     home, ran = used
     batch = ran[0].out.partition(":")[0]
     assert mark("rejected") in commands("quarantine", "show", batch, home=home).out
+
+
+def test_the_page_tells_nobody_but_the_clinics_clinicians(used: tuple[Path, list[Done]]) -> None:
+    home = Home(used[0])
+    of_south = PEOPLE.replace('["*"]\ntoken_sha256 = "' + HASH["otto"] + '"\nuntil = 2020-01-31', '["south"]\n')
+    of_south += f'token_sha256 = "{HASH["otto"]}"\n'
+    everything = {}
+    try:
+        settings(home, PAGE + of_south)
+        everything |= {who: crawled(signed_in(home, who), clinic="north", record="a") for who in TOKENS}
+        settings(home, "")
+        everything["local"] = crawled(client(home), clinic="north", record="a")
+    finally:
+        (home.root / "settings.toml").unlink()
+    assert all(status < 500 for found in everything.values() for status, _ in found.values())
+    for who, found in everything.items():
+        told = texts(found)
+        sees_rows = who in ("anna", "rita", "ward", "alan", "local")
+        assert ("/record?clinic=north&record=a" in told) == sees_rows, who
+        assert (mark("notes") in told) == (who == "anna"), who
+        assert CANARY not in told.replace(mark("notes"), ""), who
+        for words in (*TOLD_TO_CLINICIANS, "pregnancy stated or possible", "history__possible_pregnancy"):
+            # the list and the record tell clinicians; paper and files, which clinicians have too, tell nobody
+            where = {address.partition("?")[0] for address, (_, text) in found.items() if words in text}
+            assert where <= ({"/", "/record", "/record/what-if"} if who == "anna" else set()), (who, words)
+        assert all(words in told for words in TOLD_TO_CLINICIANS) == (who == "anna"), who
+    assert CANARY not in home.access_log.read_text()
 
 
 def test_the_home_is_open_to_its_owner_alone(used: tuple[Path, list[Done]]) -> None:

@@ -57,19 +57,29 @@ def append(log: Path, entry: Mapping[str, object]) -> None:
     """
     try:
         with locked(log, alone=False, wait_seconds=WAIT_SECONDS):
-            _write(log, entry)
+            is_written = _write(log, entry)
+        if not is_written:
+            with locked(log, alone=True, wait_seconds=WAIT_SECONDS):
+                _write(log, entry, after_cut=True)
     except OSError:
         raise AccessLogClosed("the access log cannot be written, so no record is shown") from None
 
 
-def _write(log: Path, entry: Mapping[str, object]) -> None:
+def _write(log: Path, entry: Mapping[str, object], *, after_cut: bool = False) -> bool:
+    """Write an entry; gives whether it was.
+
+    After one that was cut short it is, on a new line, only with ``after_cut``: of several writers one may do that.
+    """
     line = f"{datetime.now(UTC).isoformat(timespec='milliseconds')} {json.dumps(entry)}\n".encode()
     handle = os.open(log, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         size = os.fstat(handle).st_size
         if size and os.pread(handle, 1, size - 1) != b"\n":  # an entry that was cut short stays a line of its own
+            if not after_cut:
+                return False
             line = b"\n" + line
         if os.write(handle, line) != len(line):
             raise OSError("cut short")
+        return True
     finally:
         os.close(handle)

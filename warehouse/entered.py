@@ -81,6 +81,11 @@ class Entry:
         return datetime.fromisoformat(self.cells[TIME_OF[self.contents]])
 
     @property
+    def submitted_at(self) -> datetime | None:
+        """When the form version was submitted that was on the screen; None for the program as a whole."""
+        return datetime.fromisoformat(self.cells["submitted_at"]) if self.cells["submitted_at"] else None
+
+    @property
     def by(self) -> str:
         """Who entered it; '' for an outcome, whose form has no such column."""
         return self.cells.get(PERSON_OF.get(self.contents, ""), "")
@@ -103,7 +108,11 @@ def columns_of(contents: Contents) -> tuple[str, ...]:
 def kept(home: Home, clinic: str) -> Kept:
     """The entries of a clinic that no published table has been seen to show. Costs a listing where there are none."""
     entries, damaged = [], 0
-    for file, found in _files(home, clinic):
+    try:
+        files = _files(home, clinic)
+    except OSError:  # nobody knows what is in it: it is told, and the list is shown
+        return Kept((), 1)
+    for file, found in files:
         entry = _read(file, clinic, found["sha256"], found["refused"] is not None)
         if entry:
             entries.append(entry)
@@ -197,7 +206,8 @@ def hand_on(home: Home, clinic: str) -> int:
 def hand_on_all(home: Home) -> None:
     """The same for every clinic: when the page starts."""
     for clinic in _clinics(home):
-        hand_on(home, clinic)
+        with suppress(OSError):  # a list that is asked for tells of it (``kept``)
+            hand_on(home, clinic)
 
 
 def looked_up(
@@ -260,6 +270,11 @@ def remove_withdrawn(home: Home, is_withdrawn: Callable[[str, str], bool]) -> in
     return removed
 
 
+def is_landed(home: Home, clinic: str, file: Path) -> bool:
+    """Whether a file of the landing folder is one that an entry was handed on as: its name tells of its own bytes."""
+    return bool(clinic) and file.name.startswith("entered-") and file == _landed(home, clinic, sha256_of(file))
+
+
 def to_csv(contents: Contents, cells: Mapping[str, str]) -> bytes:
     """A file of one row: the form's columns in order, UTF-8. Columns left out are blank."""
     text = io.StringIO()
@@ -293,7 +308,10 @@ def _read(file: Path, clinic: str, sha256: str, is_refused: bool) -> Entry | Non
 
 def _files(home: Home, clinic: str) -> list[tuple[Path, re.Match[str]]]:
     folder = _folder(home, clinic)
-    files = sorted(folder.iterdir()) if folder.is_dir() else []
+    try:
+        files = sorted(folder.iterdir())
+    except FileNotFoundError:
+        return []
     return [(file, found) for file in files if (found := _NAME.fullmatch(file.name))]
 
 

@@ -85,16 +85,17 @@ def _server(home: Home, certificate: str | None, key: str | None, *, beyond: boo
     import uvicorn
 
     from pipelines.page.app import create_app
+    from pipelines.page.connections import Impatient
 
     config = uvicorn.Config(
         create_app(home, tls=bool(certificate), beyond=beyond),
         ssl_certfile=certificate,
         ssl_keyfile=key,
-        http="h11",  # the stricter of the two about what a request may look like
+        http=Impatient,  # over h11, the stricter of the two about what a request may look like
         ws="none",
         lifespan="on",
         access_log=False,
-        log_level="warning",
+        log_level="error",  # what strangers send that is no request fills no log
         proxy_headers=False,  # only a proxy that proves itself is believed (pipelines.page.signing_in)
         server_header=False,
         h11_max_incomplete_event_size=HEADERS_AT_MOST,

@@ -37,15 +37,16 @@ class AnswerGroup:
 
 @dataclass(frozen=True, slots=True)
 class AnswersShown:
-    """All groups, what was carried forward (question, answer, when), and how much of it all is withheld.
+    """All groups, and what was carried forward (question, answer, when).
 
-    ``answered``, ``askable``: how many questions have an answer, of how many that may be asked of this person.
+    ``answered``, ``askable``: how many of the questions that the reader may see have an answer, of how many that may be
+    asked of this person. The others are not counted: how many of them have an answer tells of it, where only what is
+    ticked is stored.
     """
 
     groups: tuple[AnswerGroup, ...]
     carried: tuple[tuple[str, str, datetime], ...]
     imaging: tuple[tuple[str, str], ...]
-    withheld: int
     answered: int
     askable: int
 
@@ -58,7 +59,7 @@ def answers_shown(
     mine = [question for question in form() if question.column not in (*KEYS, FREE_TEXT_COLUMN)]
     shown = [question for question in mine if sensitive or question.column not in sensitive_columns()]
     visible = {question.column for question in shown}
-    could_be_asked = [q for q in mine if q.column in stated or may_be_asked(q, stated)]
+    could_be_asked = [q for q in shown if q.column in stated or may_be_asked(q, stated)]
     return AnswersShown(
         groups=tuple(_groups(shown, stated)),
         carried=tuple(
@@ -71,8 +72,7 @@ def answers_shown(
             for q in shown
             if q.group == "imaging" and stated.get(q.column) not in (None, "none")
         ),
-        withheld=sum(column in sensitive_columns() and not sensitive for column in {*stated, *carried}),
-        answered=sum(question.column in stated for question in mine),
+        answered=sum(question.column in stated for question in shown),
         askable=len(could_be_asked),
     )
 

@@ -19,5 +19,10 @@ def ago(since: datetime, now: datetime) -> str:
     return f"{duration(now - since)} ago"
 
 
+def until(due: datetime, now: datetime) -> str:
+    """How long until a time that somebody has to keep, or since it passed: in capitals, because nobody did."""
+    return f"OVERDUE by {duration(now - due)}" if due <= now else f"in {duration(due - now)}"
+
+
 def _counted(count: int, unit: str) -> str:
     return f"{count} {unit}" if count == 1 else f"{count} {unit}s"

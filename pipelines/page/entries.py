@@ -8,7 +8,7 @@ Does not belong here: checking and writing what is posted (``pipelines.page.ente
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -89,7 +89,7 @@ def unacknowledged(visit: Visit, connection: Any, kept: dict[str, Any] | None = 
         if clinic not in minutes or not waits_too_long(since, visit.now, minutes[clinic]):
             continue
         waiting = pending(visit, clinic, connection).get(row["record_id"], ())
-        status, tier = to_be("open", row["effective_tier"], waiting)
+        status, tier = to_be("open", row["effective_tier"], about_version(waiting, row["submitted_at"]))
         if status != "open" or tier != "emergency":
             continue
         if len(late) < LATE_DRAWN:
@@ -106,7 +106,7 @@ def unacknowledged(visit: Visit, connection: Any, kept: dict[str, Any] | None = 
 def shown_for(visit: Visit, connection: Any, row: Mapping[str, Any]) -> dict[str, Any]:
     """What ``entry_forms.html`` needs, under the name ``entry``; ``row``: the record's row of ``referrals``."""
     waiting = pending(visit, row["clinic_id"], connection).get(row["record_id"], ())
-    status, tier = to_be(row["status"], row["effective_tier"], waiting)
+    status, tier = to_be(row["status"], row["effective_tier"], about_version(waiting, row["submitted_at"]))
     return basics(visit, row) | {
         "pending": waiting,
         "status_now": row["status"],
@@ -169,6 +169,12 @@ def to_be(status: str, tier: str, waiting: Sequence[Pending]) -> tuple[str, str]
             status = "seen"
         tier = _said(one, "decided_tier") or tier
     return status, tier
+
+
+def about_version(waiting: Sequence[Pending], submitted_at: datetime) -> list[Pending]:
+    """The entries that were made with this version of the record in view: what was said before a newer form came, and
+    was published, says nothing of that form."""
+    return [one for one in waiting if one.entry.submitted_at == submitted_at]
 
 
 def why_not(visit: Visit) -> str:

@@ -8,18 +8,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 Role = Literal["reader", "clinician", "analyst", "manager", "local"]
-Right = Literal["about", "worklist", "answers", "enter", "export", "aggregates"]
+Right = Literal["about", "worklist", "answers", "try", "enter", "export", "aggregates"]
 
-# about: what the page is for. worklist: lists and records. answers: sensitive answers and notes. enter: decisions,
+# about: what the page is for. worklist: lists and records. answers: sensitive answers and notes. try: what one more
+# answer would change; who may ask that of a record again and again finds out its sensitive answers. enter: decisions,
 # outcomes and safety concerns. local is whoever sits at the machine while nobody is named in the settings: that account
 # owns the files anyway, enters under the name typed into the form, and sees no sensitive answer here because the page
 # cannot know who it is.
 RIGHTS: dict[Role, frozenset[Right]] = {
     "reader": frozenset({"about", "worklist"}),
-    "clinician": frozenset({"about", "worklist", "answers", "enter", "export", "aggregates"}),
+    "clinician": frozenset({"about", "worklist", "answers", "try", "enter", "export", "aggregates"}),
     "analyst": frozenset({"about", "worklist", "export", "aggregates"}),
     "manager": frozenset({"about", "aggregates"}),
-    "local": frozenset({"about", "worklist", "enter", "export", "aggregates"}),
+    "local": frozenset({"about", "worklist", "try", "enter", "export", "aggregates"}),
 }
 
 

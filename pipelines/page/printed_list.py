@@ -8,8 +8,10 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.page import access
+from pipelines.page import access, entries
 from pipelines.page.filters import Filters
+from pipelines.page.raised import raised
+from pipelines.page.remarks import remarks
 from pipelines.page.rendering import page
 from pipelines.page.row_words import TIER_SIGNS, shown
 from pipelines.page.unread import tier_words, unread
@@ -17,7 +19,7 @@ from pipelines.page.visit import Visit, shown_to
 from pipelines.page.worklist_rows import count, names, rows
 from schemas.forms.wording import stop_text
 
-ROWS_AT_MOST = 2_000  # some 200 sheets
+ROWS_AT_MOST = 2_000  # some 160 sheets
 
 
 @shown_to("worklist")
@@ -30,9 +32,11 @@ def printed(visit: Visit) -> Response:
     with visit.opened((clinic,), places=visit.now) as reading:
         everything = Filters()
         counts, named = count(reading, everything), names(reading)
+        not_read, entered = unread(visit, reading), entries.pending(visit, clinic, reading.cursor)
+        found = rows(reading, everything, 1, ROWS_AT_MOST)
         listed = [
-            shown(row, named, visit.zone, visit.now, answers=False)
-            for row in rows(reading, everything, 1, ROWS_AT_MOST)
+            (shown(row, named, visit.zone, visit.now, answers=False), remarks(row, reading, entered, not_read))
+            for row in found
         ]
         return page(
             visit,
@@ -42,7 +46,9 @@ def printed(visit: Visit) -> Response:
             rows=listed,
             left_out=counts.open - len(listed),
             counts=counts,
-            unread=unread(visit, reading),
+            unread=not_read,
+            raised=raised(visit, reading.cursor),
+            entry_troubles=entries.troubles(visit, [clinic]),
             unread_tier=tier_words,
             stop=stop_text(),
             signs=TIER_SIGNS,

@@ -10,11 +10,12 @@ from starlette.routing import Route
 
 from pipelines.console import tested
 from pipelines.differential_words import NO_MODEL, NOT_FOR_CHILDREN, groups, is_child, name_of
-from pipelines.page import access, entries, record_sections, referral_print, what_if
+from pipelines.page import access, entries, record_sections, referral_print, unread, what_if
 from pipelines.page.answers_shown import answers_shown
 from pipelines.page.record_reading import reading_of
+from pipelines.page.remarks import concerns_about
 from pipelines.page.rendering import page
-from pipelines.page.sensitive import disclosed
+from pipelines.page.sensitive import WITHHELD, disclosed
 from pipelines.page.validation import validated
 from pipelines.page.visit import Visit, shown_to
 from schemas.forms.wording import stop_text
@@ -28,16 +29,20 @@ def record(visit: Visit) -> Response:
     with reading_of(visit, visit.query.get("record")) as (connection, record):
         access.note(visit, "record", clinic=record.row["clinic_id"], record=record.row["record_id"])
         entry = entries.shown_for(visit, connection, record.row)
-    told = disclosed(record.row, answers=sensitive)
-    row = told.row
+        concerns = concerns_about(connection, record.row["clinic_id"], record.row["record_id"])
+        not_read = unread.of_record(connection, record.row["clinic_id"], record.row["record_id"])
+    row = disclosed(record.row, answers=sensitive)
     stated = answers_copy.stated(visit.home, row["clinic_id"], row["record_id"], row["intake_hash"])
     return page(
         visit,
         "record.html",
         record=record,
         row=row,
-        withheld=told.withheld,
+        withheld="" if sensitive else WITHHELD,
         when=record_sections.when(row),
+        not_read=not_read,
+        concerns=concerns,
+        unread_tier=unread.tier_words,
         overdue=record_sections.is_overdue(row, visit.now),
         marks=record_sections.marks(row),
         phone=visit.settings.clinic(row["clinic_id"]).phone,
@@ -51,7 +56,7 @@ def record(visit: Visit) -> Response:
         not_for_children=NOT_FOR_CHILDREN,
         conditions=record_sections.conditions(record, row),
         tested=tested(row["evidence_basis"]),
-        ask=what_if.questions_on(row, stated, sensitive=sensitive),
+        ask=what_if.questions_on(row, stated, visit.person),
         factors=[name_of(factor, record.names) for factor in row["contributing_factors"] or []],
         advice=record_sections.advice(record, row),
         answers=answers_shown(stated.answers, stated.carried, sensitive=sensitive) if stated else None,

@@ -15,8 +15,9 @@ from starlette.routing import Route
 
 from pipelines.console import TIER_WORDS, local, tested, words
 from pipelines.differential_words import NO_MODEL, NOT_FOR_CHILDREN, groups, is_child
-from pipelines.page import access, record_sections
-from pipelines.page.record_reading import Row, read_of
+from pipelines.page import access, entries, record_sections
+from pipelines.page.record_reading import Row, reading_of
+from pipelines.page.remarks import remarks_on
 from pipelines.page.rendering import notices, page
 from pipelines.page.sensitive import disclosed
 from pipelines.page.visit import Visit, shown_to
@@ -105,15 +106,17 @@ def _question(ask: Row) -> tuple[str, str]:
 @shown_to("worklist")
 def printed(visit: Visit) -> Response:
     """The sheet of one record."""
-    record = read_of(visit, visit.query.get("record"))
-    row = disclosed(record.row, answers=False).row
+    with reading_of(visit, visit.query.get("record")) as (connection, record):
+        beside, once_published = _beside(visit, connection, record.row)
+    row = disclosed(record.row, answers=False)
     access.note(visit, "print", clinic=row["clinic_id"], record=row["record_id"])
-    sheet = Sheet()
+    sheet = Sheet(LINES - 2 if once_published else LINES)
     for notice in notices(visit):
         if notice.level != "plain":
             sheet.text(notice.text, at_most=3)
     facts = {
         "headline": sheet.text(row["headline"] or "no facts stated", at_most=3),
+        "beside": sheet.text(beside, at_most=4) if beside else "",
         "reason": sheet.text(_why(row, visit), at_most=4),
         "destination": sheet.text(row["destination"] or "not stated", at_most=2),
         "first_imaging": sheet.text(row["first_imaging"] or "none", at_most=3),
@@ -133,6 +136,7 @@ def printed(visit: Visit) -> Response:
         side=_side(row),
         sites=_sites(row["pain_sites"] or []),
         when=record_sections.when(row),
+        once_published=once_published,
         overdue=record_sections.is_overdue(row, visit.now),
         phone=visit.settings.clinic(row["clinic_id"]).phone,
         flags=flags,
@@ -145,11 +149,23 @@ def printed(visit: Visit) -> Response:
     )
 
 
+def _beside(visit: Visit, connection: Any, row: Row) -> tuple[str, str]:
+    """What the sheet does not hold yet, in one text, and the tier that an entry of this page gives it, '' for none."""
+    clinic, record_id = row["clinic_id"], row["record_id"]
+    entered = entries.pending(visit, clinic, connection).get(record_id, ())
+    of_version = entries.about_version(entered, row["submitted_at"])
+    _, tier = entries.to_be(row["status"], row["effective_tier"], of_version)
+    lines = remarks_on(connection, clinic, record_id, entered)
+    return "; ".join(lines), "" if tier == row["effective_tier"] else TIER_WORDS[tier]
+
+
 def _why(row: Row, visit: Visit) -> str:
     reason = row["tier_reason"] or "not stated"
     if not row["decided_tier"]:
         return reason
-    decided = f"Decided by {row['decided_by']}, {local(row['decided_at'], visit.zone)}"
+    tier, at = TIER_WORDS[row["decided_tier"]], local(row["decided_at"], visit.zone)
+    stands = "" if row["decided_tier"] == row["effective_tier"] else ", which does not stand any more"
+    decided = f"Decided {tier} by {row['decided_by']}, {at}{stands}"
     return f"{decided}; computed {TIER_WORDS[row['tier']]}: {reason}"
 
 

@@ -22,7 +22,7 @@ from pipelines.console import (
     words,
 )
 from pipelines.page.asking import form_token
-from pipelines.page.durations import ago
+from pipelines.page.durations import ago, until
 from pipelines.page.visit import Visit
 
 # What stands across a page whose records are nobody who waits, beside the sentence that says so.
@@ -50,6 +50,7 @@ def _environment() -> Environment:
         "words": words,
         "local": local,
         "ago": ago,
+        "until": until,
         "tier_words": TIER_WORDS.__getitem__,
         "without_criterion": rule_in_a_sentence,
         "capital": lambda text: f"{text[:1].upper()}{text[1:]}",

@@ -39,7 +39,7 @@ class Shown:
     """A row as the list shows it. ``place`` is None where the record is seen or closed; '' says that there is nothing.
 
     ``when``: the clock on the clinic's time; ``how_long``: until then, or since. ``may_be`` is empty where ``no_model``
-    says why. ``withheld``: what is not shown to this visitor.
+    says why.
     """
 
     place: int | None
@@ -63,7 +63,6 @@ class Shown:
     decided: str
     status: str
     marks: tuple[str, ...]
-    withheld: str
 
 
 def shown(
@@ -74,8 +73,7 @@ def shown(
     ``row``: of ``pipelines.page.worklist_rows.rows``. ``names``: kind and name of each condition by id. ``answers``:
     whether the visitor may see what tells of a sensitive answer.
     """
-    told = disclosed(row, answers=answers)
-    row = told.row
+    row = disclosed(row, answers=answers)
     may_be = tuple(
         May(group.label, tuple(names.get(one, ("", words(one)))[1] for one in group.conditions))
         for group in groups(row)
@@ -104,7 +102,6 @@ def shown(
         decided=_decided(row, at),
         status=row["status"],
         marks=tuple(MARK_WORDS.get(mark, words(mark)) for mark in row["special"] or ()),
-        withheld=told.withheld,
     )
 
 

@@ -4,7 +4,9 @@ Belongs here: what stands above every list, because whoever sent one of these wa
 cell is shown: the analyst sees cells (``hiptriage quarantine show``).
 """
 
-from collections.abc import Iterator
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -45,6 +47,8 @@ class Unread:
 class AllUnread:
     """``forms``: how many forms. ``emergencies``: how many of them with an emergency answer. ``others``: rows of other
     files, and whole files. ``listed``: those shown, most pressing first. ``left_out``: how many are not shown.
+    ``of_record``: by clinic and record, forms and rows that name a record. ``due``: when to act, of forms, in order.
+    ``tiers``: how many forms there are of each possible tier, '' for none.
     """
 
     forms: int
@@ -52,6 +56,13 @@ class AllUnread:
     others: int
     listed: tuple[Unread, ...]
     left_out: int
+    of_record: Mapping[tuple[str, str], tuple[Unread, ...]]
+    due: tuple[datetime, ...]
+    tiers: Mapping[str, int]
+
+    def overdue(self, now: datetime) -> int:
+        """How many forms somebody should have acted on by now, listed or not."""
+        return bisect_right(self.due, now)
 
 
 def unread(visit: Visit, reading: Reading) -> AllUnread:
@@ -68,12 +79,19 @@ def _all(found: list[Unread]) -> AllUnread:
     found.sort(key=_pressing)
     pressing = sum(one.tier in ALWAYS_LISTED for one in found)
     listed = found[: max(LISTED, pressing)]
+    of_record: dict[tuple[str, str], tuple[Unread, ...]] = {}
+    for one in found:
+        if one.clinic and one.record:
+            of_record[one.clinic, one.record] = (*of_record.get((one.clinic, one.record), ()), one)
     return AllUnread(
         forms=len(forms),
         emergencies=sum(one.tier == "emergency" for one in forms),
         others=len(found) - len(forms),
         listed=tuple(listed),
         left_out=len(found) - len(listed),
+        of_record=of_record,
+        due=tuple(sorted(one.act_by for one in forms if one.act_by)),
+        tiers=Counter(one.tier for one in forms),
     )
 
 
@@ -83,16 +101,18 @@ def _pressing(one: Unread) -> tuple[int, datetime]:
     return rank, one.act_by or one.received_at
 
 
-def _found(connection: Any) -> Iterator[Unread]:
-    for clinic, record, received, tier, codes, act_by in connection.execute(_FORMS).fetchall():
+def _found(connection: Any, of: str | None = None) -> Iterator[Unread]:
+    """All, or what names the record ``of``."""
+    named, bound = ("", []) if of is None else (" WHERE record_id = ?", [of])
+    for clinic, record, received, tier, codes, act_by in connection.execute(_FORMS + named, bound).fetchall():
         person = "Telephone the person" if record else "Find out whose form it is and telephone them"
         wrong = _sentences(codes, problems())
         yield Unread("form", _named(clinic), record or "", received, act_by, tier or "", wrong, f"{person}; {CELLS}.")
-    for clinic, contents, record, received, codes in connection.execute(_ROWS).fetchall():
+    for clinic, contents, record, received, codes in connection.execute(_ROWS + named, bound).fetchall():
         wrong = _sentences(codes, _follow_up_problems(contents))
         do = f"It changes nothing until it is sent again, mended; {CELLS}."
         yield Unread(words(contents), _named(clinic), record or "", received, None, "", wrong, do)
-    for clinic, refusal, received in connection.execute(_FILES).fetchall():
+    for clinic, refusal, received in connection.execute(_FILES).fetchall() if of is None else ():
         problem = problems().get(refusal)
         wrong = problem.sentence if problem else words(refusal)
         mend = f"{problem.mend[:1].upper()}{problem.mend[1:]}" if problem else "Ask the analyst"
@@ -111,6 +131,12 @@ def _sentences(codes: list[str] | None, known: dict[str, Problem]) -> str:
 @cache
 def _follow_up_problems(contents: str) -> dict[str, Problem]:
     return problems() | read_problems(f"{contents}_problems.csv")
+
+
+def of_record(connection: Any, clinic: str, record: str) -> tuple[Unread, ...]:
+    """What came in of one record and could not be read: its row may say less than the person has told since."""
+    named = [one for one in _found(connection, record) if one.clinic == clinic]
+    return tuple(sorted(named, key=_pressing))
 
 
 def tier_words(one: Unread) -> str:

@@ -55,10 +55,13 @@ class Visit:
     def clinic(self) -> str | None:
         """The clinic that the address names, or the person's only one; None means all of theirs.
 
-        Raises HTTPException 404 for one that is not theirs, as for one that does not exist.
+        Raises HTTPException 404 for one that is not theirs, as for one that does not exist, and 400 where address and
+        form name two: nobody could tell which record was meant.
         """
         named = self.query.get("clinic") or self.form.get("clinic")
-        if named is None or named == "":
+        if self.form.get("clinic") not in (None, "", named):
+            raise HTTPException(400)
+        if not named:
             return self.clinics[0] if len(self.clinics) == 1 else None
         if named not in self.clinics:
             raise HTTPException(404)
@@ -115,6 +118,8 @@ def shown_to(right: Right) -> Callable[[Handler], Callable[[Request], Awaitable[
                 person = person_asking(request)
                 if not person.may(right):
                     raise HTTPException(403)
+                if len(request.query_params.multi_items()) > len(request.query_params):  # two clinics, or two records
+                    raise HTTPException(400)
                 return handler(Visit(request, home, home.settings(), person, current_snapshot(home), form))
 
             return await run_in_threadpool(visit)

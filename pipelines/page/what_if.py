@@ -1,5 +1,8 @@
 """What if: one unanswered question is answered on the page, and the tier that would follow is shown. Nothing is kept.
 
+Whoever may not see sensitive answers could find them out by trying others: whether a rule fires then tells of them. So
+it is for those who act on a record alone.
+
 Belongs here: which questions may be chosen by whom, and the comparison in words. Does not belong here: the scoring
 (``pipelines.what_if``).
 """
@@ -11,14 +14,15 @@ from typing import Any
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.console import words
+from pipelines.console import tested, words
 from pipelines.differential_words import NO_MODEL, Group, groups, is_child
 from pipelines.finding_words import question_words
 from pipelines.page import access
 from pipelines.page.answers_shown import group_title, may_be_asked, with_cleared_boxes
+from pipelines.page.people import Person
 from pipelines.page.record_reading import Record, Row, read_of
 from pipelines.page.rendering import page
-from pipelines.page.sensitive import disclosed
+from pipelines.page.sensitive import disclosed, without_phrases
 from pipelines.page.visit import Visit, shown_to
 from pipelines.what_if import Compared, WhatIfBusy, WhatIfRefused, compare
 from schemas.form import FREE_TEXT_COLUMN, Question, form, questions
@@ -88,9 +92,11 @@ class Comparison:
     no_model: str
 
 
-def questions_on(row: Row, stated: Stated | None, *, sensitive: bool) -> list[ToAsk]:
-    """The questions to ask of a record, most useful first, each with the means to try an answer."""
-    found = []
+def questions_on(row: Row, stated: Stated | None, person: Person) -> list[ToAsk]:
+    """The questions to ask of a record, most useful first, each with the means to try an answer for who may."""
+    if not person.may("try"):
+        return [ToAsk(ask["question"], ask["why"], None, "") for ask in row["questions_to_ask"] or []]
+    sensitive, found = person.may("answers"), []
     for ask in row["questions_to_ask"] or []:
         question = questions().get(ask["column"])
         open_to_all = sensitive or ask["column"] not in sensitive_columns()
@@ -139,14 +145,14 @@ def _choices(row: Row, stated: Stated, *, sensitive: bool) -> dict[str, list[tup
     return {title: listed for title, listed in found.items() if listed}
 
 
-@shown_to("worklist")
+@shown_to("try")
 def choose(visit: Visit) -> Response:
     """The page to choose a question and an answer on."""
     record, stated = _opened(visit)
     return _shown(visit, record, stated)
 
 
-@shown_to("worklist")
+@shown_to("try")
 def answer(visit: Visit) -> Response:
     """What the chosen answer would change. Writes nothing."""
     record, stated = _opened(visit)
@@ -198,6 +204,7 @@ def _shown(
         status=status,
         row=row,
         names=record.names,
+        tested=tested(row["evidence_basis"]),
         compared=compared,
         message=message if stated else NOT_AT_HAND,
         choices=_choices(row, stated, sensitive=sensitive) if stated else {},
@@ -207,7 +214,7 @@ def _shown(
 
 
 def _comparison(record: Record, compared: Compared, question: Question, given: str, *, sensitive: bool) -> Comparison:
-    now, then = (disclosed(side, answers=sensitive).row for side in (compared.now, compared.then))
+    now, then = (disclosed(side, answers=sensitive) for side in (compared.now, compared.then))
     flags_now, flags_then = ({flag["id"]: flag["text"] for flag in side["red_flags"]} for side in (now, then))
     results_now, results_then = ({rule["id"]: rule["result"] for rule in side["rule_status"]} for side in (now, then))
 
@@ -228,7 +235,7 @@ def _comparison(record: Record, compared: Compared, question: Question, given: s
         no_longer_fired=tuple(text for rule, text in flags_now.items() if rule not in flags_then),
         newly_excluded=newly("no"),
         newly_in_doubt=newly("cannot_tell"),
-        odd=compared.odd,
+        odd=compared.odd if sensitive else tuple(without_phrases("review_reason", one) for one in compared.odd),
         differs=tuple(_differs(record.row, compared)),
         no_model="" if then["differential"] else NO_MODEL,
     )

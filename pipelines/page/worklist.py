@@ -13,14 +13,20 @@ from starlette.routing import Route
 from pipelines.console import TIER_WORDS
 from pipelines.page import access, entries
 from pipelines.page.filters import EVERY_STATUS, STATUSES, Filters, address, read_filters
+from pipelines.page.raised import raised
+from pipelines.page.remarks import remarks
 from pipelines.page.rendering import ENVIRONMENT, page
 from pipelines.page.row_words import TIER_SIGNS, how_long, shown
+from pipelines.page.sensitive import WITHHELD
 from pipelines.page.unread import tier_words, unread
 from pipelines.page.visit import Visit, shown_to
 from pipelines.page.worklist_rows import FAST, PAGE_ROWS, Counts, count, names, rows
 from warehouse.open_snapshots import Reading
 
 DRAWN_KEPT = 5_000
+_NOT_FINDABLE = (
+    "SELECT count(*) FROM worklist JOIN referrals USING (clinic_id, record_id) WHERE coalesce(len(differential), 0) = 0"
+)
 STATUS_WORDS = {
     "": "waiting: open, acknowledged, booked",
     **{status: status for status in STATUSES},
@@ -44,24 +50,28 @@ def worklist(visit: Visit) -> Response:
         waiting = {
             clinic: entries.pending(visit, clinic, reading.cursor) for clinic in {row["clinic_id"] for row in found}
         }
+        not_read = unread(visit, reading)
         listed = [
-            _drawn(visit, reading, row, [one.sentence for one in waiting[row["clinic_id"]].get(row["record_id"], ())])
-            for row in found
+            _drawn(visit, reading, row, remarks(row, reading, waiting[row["clinic_id"]], not_read)) for row in found
         ]
         return page(
             visit,
             "worklist.html",
-            unread=unread(visit, reading),
+            unread=not_read,
             unread_tier=tier_words,
             unacknowledged=entries.unacknowledged(visit, reading.cursor, reading.kept),
+            raised=raised(visit, reading.cursor),
             entry_troubles=entries.troubles(visit, visit.clinics_read()),
             filters=filters,
             counts=counts,
             rows=listed,
+            withheld="" if visit.person.may("answers") else WITHHELD,
             first=(number - 1) * PAGE_ROWS + 1,
             number=number,
             conditions=conditions,
-            elsewhere=_elsewhere(visit, reading, counts),
+            elsewhere=_elsewhere(visit, counts),
+            more_found=_more_found(visit, filters, counts),
+            no_model=_not_findable(reading) if filters.condition else 0,
             links=_links(visit, filters, number, counts),
             statuses=STATUS_WORDS,
             tier_names=TIER_WORDS,
@@ -90,13 +100,36 @@ def _drawn(visit: Visit, reading: Reading, row: Mapping[str, Any], entered: Sequ
     return drawn
 
 
-def _elsewhere(visit: Visit, reading: Reading, counts: Counts) -> int:
-    """Emergency and same-day records of the person's other clinics, where one clinic is shown."""
+def _elsewhere(visit: Visit, counts: Counts) -> tuple[int, int]:
+    """Emergency and same-day records of the person's other clinics, where one clinic is shown, and forms there that
+    could not be read and hold an emergency answer."""
     if visit.clinic is None or len(visit.clinics) == 1:
-        return 0
+        return 0, 0
     with visit.opened(visit.clinics, places=visit.now) as everywhere:
         everything = count(everywhere, Filters())
-    return sum(everything.waiting.get(tier, 0) - counts.waiting.get(tier, 0) for tier in FAST)
+    rows = sum(everything.waiting.get(tier, 0) - counts.waiting.get(tier, 0) for tier in FAST)
+    return rows, sum(visit.snapshot.unread(clinic)[1] for clinic in visit.clinics if clinic != visit.clinic)
+
+
+def _more_found(visit: Visit, filters: Filters, counts: Counts) -> tuple[int, str]:
+    """How many more records a search finds without the other filters and in all clinics of the person, and where.
+
+    Whoever looks for a record and does not see it must not think that there is none.
+    """
+    alone = Filters(search=filters.search)
+    if not filters.search:
+        return 0, ""
+    with visit.opened(visit.clinics, places=visit.now) as everywhere:
+        more = count(everywhere, alone).matching - counts.matching
+    return more, address("/", None, alone)
+
+
+def _not_findable(reading: Reading) -> int:
+    """Open records that no model scored: a filter by condition cannot find them."""
+    if "not_findable" not in reading.kept:
+        reading.kept["not_findable"] = reading.cursor.execute(_NOT_FINDABLE).fetchone()
+    (found,) = reading.kept["not_findable"]
+    return int(found)
 
 
 def _links(visit: Visit, filters: Filters, number: int, counts: Counts) -> Mapping[str, Any]:

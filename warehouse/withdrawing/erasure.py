@@ -55,6 +55,7 @@ def go_on(home: Home) -> None:
         if batches or files:
             _remove_old_files(home)
         if rebuilds:
+            _remove_landed_entries(home)
             rebuild(home, rebuilds)
 
 
@@ -199,6 +200,16 @@ def _remove_entered(home: Home, connection: duckdb.DuckDBPyConnection) -> None:
     if rows:
         secret, erased = own_secret(home, connection), {hash_ for (hash_,) in rows}
         entered.remove_withdrawn(home, lambda *record: keyed_hash(secret, "record", *record) in erased)
+
+
+def _remove_landed_entries(home: Home) -> None:
+    """Remove from landing what the page put there and what held an erased record: nobody else knows of these files."""
+    with opened(home, "look at the landing folder") as connection:
+        secret = own_secret(home, connection)
+        old = {hash_ for (hash_,) in connection.execute("SELECT keyed_hash FROM withdrawn_file").fetchall()}
+    for clinic, file in files_in(home.landing):
+        if entered.is_landed(home, clinic, file) and keyed_hash(secret, "file", "", sha256_of(file)) in old:
+            file.unlink()
 
 
 def _remove_snapshots(home: Home, current: Snapshot, clinics: Collection[str]) -> None:
