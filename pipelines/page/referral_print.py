@@ -177,7 +177,7 @@ def _side(row: Row) -> str:
 
 def _sites(sites: Iterable[str]) -> Listed:
     """Where it hurts, large: two lines of it."""
-    named = [words(site) for site in sites] or ["site not stated"]
+    named = [words(site) for site in sites] or ["hip, exact site not stated"]
     return Sheet(2).listed(named, lambda site: (len(site) + 3) / LARGE_LETTERS)
 
 
