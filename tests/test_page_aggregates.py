@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from models.evaluation.estimates import LEAST_CELL
 from models.monitoring.rounding import rounded, rounded_parts
+from tests.page_people import PAGE, PEOPLE, TOKENS, entries
 from tests.page_server import client
 from tests.published_home import about, at, score, take_in
-from tests.test_page_security import PAGE, PEOPLE, TOKENS, entries
 from warehouse.home import Home
 from warehouse.snapshots import publish
 
