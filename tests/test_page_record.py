@@ -278,7 +278,9 @@ def test_no_percentage_stands_on_a_childs_page_nor_on_paper(home: Home, asking: 
 def test_side_and_site_stand_large_and_their_absence_too(asking: Asking) -> None:
     anna = asking("anna")
     assert "<strong>LEFT</strong> groin" in anna.get(address("told", "record/print")).text
-    assert "<strong>SIDE NOT STATED</strong> hip, exact site not stated" in anna.get(address("bare", "record/print")).text
+    assert (
+        "<strong>SIDE NOT STATED</strong> hip, exact site not stated" in anna.get(address("bare", "record/print")).text
+    )
 
 
 def test_answers_that_are_not_at_hand_are_said_to_be_so(home: Home, asking: Asking) -> None:
