@@ -2,12 +2,14 @@
 
 Run: ``.venv/bin/python -m benchmarks.page [RECORDS [READERS [SECONDS]]]`` (default 100000 50 20). A real server process
 on a real home of generated records, all of them open, in one clinic; readers are threads of this process, each asking
-again as soon as it is answered. Every answer is checked: its rows and counts are those of the one table that it names.
+again as soon as it is answered, lists and, one time in four, a record of the list before. Every answer is checked: the
+counts of a list are those of the one table that it names, and a record is the one that was asked for.
 Building the home takes minutes; ``HIPTRIAGE_BENCHMARK_HOME`` names a folder to keep it in, or one that holds it.
 """
 
 from __future__ import annotations
 
+import html
 import http.client
 import os
 import random
@@ -102,6 +104,7 @@ class Readers:
         self.seconds: list[float] = []
         self.wrong: list[str] = []
         self.tables: dict[str, int] = {}
+        self.records_seen: list[str] = []
 
     def read(self, path: str) -> None:
         """Ask once."""
@@ -120,6 +123,11 @@ class Readers:
         self._check(path, answer.status, text)
 
     def _check(self, path: str, status: int, text: str) -> None:
+        if path.startswith("/record"):
+            if status != 200 or path.rpartition("=")[2] not in text:
+                self.wrong.append(f"{path}: {status}")
+            return
+        self.records_seen = re.findall(r'href="(/record\?[^"#]+)"', text) or self.records_seen
         snapshot, counted = re.search(r"Snapshot <code>([^<]+)", text), re.search(r"everything open (\d+)", text)
         if status != 200 or snapshot is None or counted is None:
             self.wrong.append(f"{path}: {status}")
@@ -135,7 +143,11 @@ class Readers:
         def reader(seed: int) -> None:
             chance = random.Random(seed)  # noqa: S311
             while not is_over():
-                self.read(chance.choice(PATHS) if chance.random() < 0.9 else chance.choice(RARE)())
+                seen = [html.unescape(path) for path in self.records_seen]
+                if seen and chance.random() < 0.25:
+                    self.read(chance.choice(seen))
+                else:
+                    self.read(chance.choice(PATHS) if chance.random() < 0.9 else chance.choice(RARE)())
 
         threads = [threading.Thread(target=reader, args=(seed,)) for seed in range(readers)]
         for thread in threads:
@@ -181,6 +193,10 @@ def _measure(home: Home, asking: Readers, readers: int, seconds: int) -> None:
         for path in paths:
             asking.read(path)
         asking.told(what, time.perf_counter() - begun)
+    begun = time.perf_counter()
+    for path in asking.records_seen[:20]:
+        asking.read(html.unescape(path))
+    asking.told("one reader, records", time.perf_counter() - begun)
     begun = time.perf_counter()
     asking.all_at_once(readers, lambda: time.perf_counter() - begun > seconds)
     asking.told(f"{readers} readers", time.perf_counter() - begun)

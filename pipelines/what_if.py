@@ -21,8 +21,6 @@ from warehouse.scores import Versions
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from models.basis import Basis
-
 WAIT_SECONDS = 20.0
 _SCORING = threading.Lock()  # a model is loaded once, and one record is scored at a time: it takes a whole core
 
@@ -65,9 +63,9 @@ def compare(home: Home, records: "pa.Table", for_rules: "pa.Table", column: str,
         import pyarrow as pa
 
         from models.referral import referral_rows
-        from pipelines.model_in_force import versions_of
+        from pipelines.model_in_force import basis_in_force, versions_of
 
-        basis = _basis(home)
+        basis = basis_in_force(home)
         both = pa.concat_tables([records, answered])
         place = for_rules.schema.get_field_index(column)
         carried = for_rules.set_column(place, for_rules.schema.field(place), answered[column])
@@ -116,13 +114,6 @@ def _cell(value: Any) -> str:
         case datetime():
             return value.isoformat()
     return str(value)
-
-
-def _basis(home: Home) -> "Basis":
-    """Knowledge and model in force: loaded the first time, and again only after the pointer or a file changed."""
-    from pipelines.model_in_force import basis_in_force
-
-    return basis_in_force(home)
 
 
 @contextmanager

@@ -46,6 +46,12 @@ def rows_of(result: Result) -> Iterator[tuple[Any, ...]]:
         yield from rows
 
 
+def dicts_of(result: Result) -> list[dict[str, Any]]:
+    """The rows of a result that is small enough to hold, each by column name."""
+    columns = columns_of(result)
+    return [dict(zip(columns, row, strict=True)) for row in rows_of(result)]
+
+
 def safe_cell(value: Any) -> Any:
     """A cell that a spreadsheet shows and does not run.
 

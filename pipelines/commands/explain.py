@@ -26,9 +26,8 @@ def explain(record: str) -> None:
         home = Home.from_environment()
         snapshot = current_snapshot(home)
         with connect(snapshot, clinic) as connection:
-            found = connection.execute("SELECT * FROM referrals WHERE record_id = ?", [record_id])
-            columns, row = exports.columns_of(found), found.fetchone()
-            if row is None:
+            found = exports.dicts_of(connection.execute("SELECT * FROM referrals WHERE record_id = ?", [record_id]))
+            if not found:
                 raise Ended(USAGE, f"clinic {clinic} has no such record in the current snapshot")
             names = dict(connection.execute("SELECT condition, name FROM conditions").fetchall())
             came_from = connection.execute(
@@ -42,7 +41,7 @@ def explain(record: str) -> None:
                 [record_id],
             ).fetchall()
         lineage = [f"version {intake[:12]}: record {number} of file {file}" for intake, file, number in came_from]
-        told = lines(dict(zip(columns, row, strict=True)), names, lineage, concerns, zone(home, clinic))
+        told = lines(found[0], names, lineage, concerns, zone(home, clinic))
         for line in (*notices(snapshot, home, clinic), "", *told):
             indent = " " * (len(line) - len(line.lstrip()))
             click.echo(textwrap.fill(line, WIDTH, subsequent_indent=f"{indent}  ", break_on_hyphens=False))

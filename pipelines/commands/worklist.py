@@ -87,8 +87,7 @@ def _print_table(
     output: Path | None,
 ) -> None:
     result, total = _open_rows(connection, tier, limit)
-    columns = exports.columns_of(result)
-    rows = [dict(zip(columns, row, strict=True)) for row in exports.rows_of(result)]
+    rows = exports.dicts_of(result)
     shown = f"{len(rows)} of {total} open records" + ("; --all shows every one." if len(rows) < total else ".")
     if output is None:
         _print(console(), head, rows, home, clinic, shown)

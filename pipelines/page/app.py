@@ -23,6 +23,7 @@ from pipelines.page.guard import Guard
 from pipelines.page.limiting import Limits
 from pipelines.page.refusals import answered
 from pipelines.page.sessions import Keys, Sessions
+from pipelines.page.visit import places
 from warehouse.entered import hand_on_all
 from warehouse.home import Home
 from warehouse.open_snapshots import OpenSnapshots
@@ -64,7 +65,7 @@ def create_app(home: Home, *, tls: bool = False, beyond: bool = False) -> Starle
         ],
     )
     app.state.home, app.state.keys, app.state.limits = home, keys, Limits()
-    app.state.open_snapshots = open_snapshots
+    app.state.open_snapshots, app.state.places = open_snapshots, places()
     # Once people were named, a settings file that lost them opens the page to nobody.
     app.state.beyond, app.state.ever_named = beyond, bool(home.settings().people)
     return app

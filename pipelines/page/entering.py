@@ -23,6 +23,7 @@ from pipelines.page.entry_words import choices
 from pipelines.page.rendering import page
 from pipelines.page.visit import Visit, shown_to
 from warehouse.entered import TIME_OF, Contents, Door, NotKept, door
+from warehouse.exports import dicts_of
 
 _NONCE = re.compile(r"[0-9a-f]{32}")
 _BACK = ("record", "list", "lists")  # the record, the list of its clinic, the list of all clinics
@@ -145,12 +146,10 @@ def _about(visit: Visit, clinic: str, kind: str) -> _About:
         return _About(None, _of_the_program(visit) | carried, None)
     with visit.reading(clinic) as connection:
         bound = {"clinic": clinic, "record": record}
-        result = connection.execute(_REFERRAL, bound)
-        columns = [column[0] for column in result.description]
-        found = result.fetchall()
+        found = dicts_of(connection.execute(_REFERRAL, bound))
         if not found:
             raise HTTPException(404)
-        row = dict(zip(columns, found[0], strict=True))
+        (row,) = found
         ((newest,),) = connection.execute(_NEWEST, bound).fetchall()
         entry = entries.shown_for(visit, connection, row)
     back = visit.form.get("back")

@@ -8,7 +8,7 @@ Does not belong here: checking and writing what is posted (``pipelines.page.ente
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hashlib import sha256
 from typing import Any, Literal
 
@@ -18,6 +18,7 @@ from schemas.tiers import tiers
 from warehouse import entered
 from warehouse.emergencies import OPEN_EMERGENCIES, waits_too_long
 from warehouse.entered import Entry
+from warehouse.exports import dicts_of
 
 State = Literal["waiting", "refused"]
 # Nobody still answers with a table that was replaced that long ago: what it lacks may be let go of.
@@ -70,37 +71,41 @@ def troubles(visit: Visit, clinics: Sequence[str]) -> list[str]:
     return [f"Entries of this page that {what}: {count}. Tell the analyst." for what, count in told.items() if count]
 
 
-def unacknowledged(visit: Visit, connection: Any, kept: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+def unacknowledged(visit: Visit, connection: Any, kept: dict[str, Any] | None = None) -> list[Mapping[str, Any]]:
     """Emergencies that nobody has acknowledged within the ``acknowledge_minutes`` of their clinic, longest wait first.
 
-    One that was acknowledged or decided on here is left out at once. Each: clinic, record, headline, since (UTC),
-    minutes (waited), and what ``entry_unacknowledged.html`` needs. ``kept``: where to leave the rows for the next
-    request over the same snapshot and clinics (``warehouse.open_snapshots.Reading``).
+    One that was acknowledged or decided on here is left out at once. The first LATE_DRAWN have: clinic, record,
+    headline, since (UTC), minutes (waited), and what ``entry_unacknowledged.html`` needs; the others are there to be
+    counted. ``kept``: where to leave the rows for the next request over the same snapshot and clinics
+    (``warehouse.open_snapshots.Reading``).
     """
     kept = {} if kept is None else kept
     if "open_emergencies" not in kept:
-        result = connection.execute(_EMERGENCIES)
-        columns = [column[0] for column in result.description]
-        kept["open_emergencies"] = [dict(zip(columns, values, strict=True)) for values in result.fetchall()]
+        found = dicts_of(connection.execute(_EMERGENCIES))
+        kept["open_emergencies"] = [row | {"here_since": row["here_since"].astimezone(UTC)} for row in found]
+    rows: list[Mapping[str, Any]] = kept["open_emergencies"]
     minutes = {clinic: visit.settings.clinic(clinic).acknowledge_minutes for clinic in visit.clinics}
-    late = []
-    for row in kept["open_emergencies"]:
-        clinic, since = row["clinic_id"], row["here_since"]
-        if clinic not in minutes or not waits_too_long(since, visit.now, minutes[clinic]):
-            continue
-        waiting = pending(visit, clinic, connection).get(row["record_id"], ())
-        status, tier = to_be("open", row["effective_tier"], about_version(waiting, row["submitted_at"]))
-        if status != "open" or tier != "emergency":
-            continue
-        if len(late) < LATE_DRAWN:
-            waited = max(0, int((visit.now - since).total_seconds() // 60))
-            back = "list" if visit.clinic else "lists"
-            late.append(
-                basics(visit, row) | {"back": back, "headline": row["headline"], "since": since, "minutes": waited}
-            )
-        else:  # counted only: thousands of forms would cost more than the list
-            late.append({"clinic": clinic, "record": row["record_id"]})
-    return late
+    waiting = {clinic: pending(visit, clinic, connection) for clinic in {row["clinic_id"] for row in rows}}
+    late = [
+        row
+        for row in rows  # there may be thousands: what is worked out of each has to be little
+        if waits_too_long(row["here_since"], visit.now, minutes[row["clinic_id"]])
+        and not _is_dealt_with(row, waiting[row["clinic_id"]].get(row["record_id"], ()))
+    ]
+    return [*(_late(visit, row) for row in late[:LATE_DRAWN]), *late[LATE_DRAWN:]]
+
+
+def _is_dealt_with(emergency: Mapping[str, Any], waiting: Sequence[Pending]) -> bool:
+    """Whether what waits makes an open emergency something else."""
+    said = about_version(waiting, emergency["submitted_at"]) if waiting else ()
+    return bool(said) and to_be("open", "emergency", said) != ("open", "emergency")
+
+
+def _late(visit: Visit, row: Mapping[str, Any]) -> dict[str, Any]:
+    since = row["here_since"]
+    waited = max(0, int((visit.now - since).total_seconds() // 60))
+    back = "list" if visit.clinic else "lists"
+    return basics(visit, row) | {"back": back, "headline": row["headline"], "since": since, "minutes": waited}
 
 
 def shown_for(visit: Visit, connection: Any, row: Mapping[str, Any]) -> dict[str, Any]:

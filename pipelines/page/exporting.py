@@ -62,7 +62,6 @@ def export(visit: Visit) -> Response:
         "Content-Length": str(file.seek(0, 2)),
         # clinic ids and ids of snapshots are letters, digits and hyphens
         "Content-Disposition": f'attachment; filename="hiptriage-{table}-{clinic}-{visit.snapshot.id}.{form}"',
-        "Cache-Control": "no-store",
     }
     return StreamingResponse(_pieces(file), media_type=FORMATS[form], headers=headers)
 

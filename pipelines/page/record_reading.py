@@ -11,6 +11,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from pipelines.page.visit import Visit
+from warehouse.exports import dicts_of
 
 Row = Mapping[str, Any]
 
@@ -39,9 +40,7 @@ def read_record(connection: Any, clinic: str, record_id: str) -> Record | None:
     """The record of this clinic, or None where the snapshot has none. ``connection``: over that clinic."""
 
     def rows(sql: str, *bound: Any) -> tuple[Row, ...]:
-        found = connection.execute(sql, list(bound))
-        columns = [column[0] for column in found.description]
-        return tuple(dict(zip(columns, row, strict=True)) for row in found.fetchall())
+        return tuple(dicts_of(connection.execute(sql, list(bound))))
 
     this = (clinic, record_id)
     matching = rows("SELECT * FROM referrals WHERE clinic_id = ? AND record_id = ?", *this)

@@ -9,10 +9,10 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property, wraps
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
-from starlette.concurrency import run_in_threadpool
+from anyio import CapacityLimiter, to_thread
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -99,7 +99,17 @@ class Visit:
         return kept_open.reading(self.snapshot, clinics, **more)
 
 
+AT_ONCE = 4
 Handler = Callable[[Visit], Response]
+
+
+def places() -> Mapping[Right, CapacityLimiter]:
+    """How many requests are worked out at once, by the right that they need; the others wait for their turn.
+
+    More at once would end none of them earlier, and their queries share the memory of one connection: dozens that all
+    meet a new snapshot would not fit. Apart by right, so that nobody who reads waits for those who export or try.
+    """
+    return {right: CapacityLimiter(AT_ONCE) for right in get_args(Right)}
 
 
 def shown_to(right: Right) -> Callable[[Handler], Callable[[Request], Awaitable[Response]]]:
@@ -122,7 +132,7 @@ def shown_to(right: Right) -> Callable[[Handler], Callable[[Request], Awaitable[
                     raise HTTPException(400)
                 return handler(Visit(request, home, home.settings(), person, current_snapshot(home), form))
 
-            return await run_in_threadpool(visit)
+            return await to_thread.run_sync(visit, limiter=request.app.state.places[right])
 
         return answer
 

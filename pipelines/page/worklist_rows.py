@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipelines.page.filters import Filters
+from warehouse.exports import dicts_of
 from warehouse.open_snapshots import Reading
 
 PAGE_ROWS = 50
@@ -119,9 +120,7 @@ def _wide(reading: Reading, keys: Sequence[tuple[str, str]]) -> Mapping[tuple[st
     missing = [key for key in keys if key not in known]
     if missing:
         bound = {"clinics": [clinic for clinic, _ in missing], "records": [record for _, record in missing]}
-        found = reading.cursor.execute(_WIDE, bound)
-        columns = [column[0] for column in found.description or []]
-        read = [dict(zip(columns, row, strict=True)) for row in found.fetchall()]
+        read = dicts_of(reading.cursor.execute(_WIDE, bound))
         known |= {(row["clinic_id"], row["record_id"]): row for row in read}
         for key in missing:
             _keep(kept, key, known[key], ROWS_KEPT)
