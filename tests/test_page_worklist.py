@@ -329,7 +329,7 @@ def test_readers_never_mix_two_tables_while_new_ones_are_published(made: Home, t
         assert counted
         return snapshot, int(counted[1]), by_tier, len(records(page))
 
-    with ThreadPoolExecutor(8) as readers:
+    with asking, ThreadPoolExecutor(8) as readers:  # one server, with one event loop
         answers = []
         for round_ in range(3):
             reading = [readers.submit(read, number) for number in range(12)]

@@ -6,6 +6,8 @@ Belongs here: what the alerts and the clinicians' page both count. Does not belo
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from warehouse.snapshot_reading import CLOCKS_DIFFER
@@ -32,9 +34,12 @@ OPEN_EMERGENCIES = """
 """
 
 
-def waits_too_long(since: datetime, now: datetime, minutes: int) -> bool:
-    """Whether an emergency that has been here since then was left unacknowledged for more than these minutes.
+def waiting_too_long(since: Sequence[datetime], now: datetime, minutes: int) -> list[int]:
+    """Which emergencies were left unacknowledged for more than these minutes, as places in ``since``.
 
-    A time ahead of us comes of a clock that was wrong, and says nothing about how long somebody has waited: it counts.
+    ``since``: since when each has been here, in order. A time ahead of us comes of a clock that was wrong, and says
+    nothing about how long somebody has waited: it counts.
     """
-    return since > now + CLOCKS_DIFFER or now - since > timedelta(minutes=minutes)
+    in_time = bisect_left(since, now - timedelta(minutes=minutes))
+    ahead = bisect_right(since, now + CLOCKS_DIFFER)
+    return [*range(in_time), *range(max(in_time, ahead), len(since))]

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Literal, get_args
 from zoneinfo import ZoneInfo
 
-from warehouse.emergencies import waits_too_long
+from warehouse.emergencies import waiting_too_long
 from warehouse.settings import Settings
 from warehouse.snapshot_reading import UNASSIGNED
 
@@ -203,7 +203,7 @@ def _new_concerns(facts: Facts) -> list[Alert]:
 
 def _of_clinic(facts: ClinicFacts, settings: Settings, now: datetime) -> list[Alert]:
     minutes = settings.clinic(facts.clinic).acknowledge_minutes
-    late = sum(waits_too_long(since, now, minutes) for since in facts.open_since)
+    late = len(waiting_too_long(sorted(facts.open_since), now, minutes))
     alerts = []
     if late:
         sentence = f"{_many(late, 'emergency row')} not acknowledged for more than {minutes} minutes"

@@ -10,13 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from hashlib import sha256
+from operator import itemgetter
 from typing import Any, Literal
 
 from pipelines.page.entry_words import choices, conditions_of, sentence
 from pipelines.page.visit import Visit
 from schemas.tiers import tiers
 from warehouse import entered
-from warehouse.emergencies import OPEN_EMERGENCIES, waits_too_long
+from warehouse.emergencies import OPEN_EMERGENCIES, waiting_too_long
 from warehouse.entered import Entry
 from warehouse.exports import dicts_of
 
@@ -81,18 +82,25 @@ def unacknowledged(visit: Visit, connection: Any, kept: dict[str, Any] | None = 
     """
     kept = {} if kept is None else kept
     if "open_emergencies" not in kept:
-        found = dicts_of(connection.execute(_EMERGENCIES))
-        kept["open_emergencies"] = [row | {"here_since": row["here_since"].astimezone(UTC)} for row in found]
-    rows: list[Mapping[str, Any]] = kept["open_emergencies"]
-    minutes = {clinic: visit.settings.clinic(clinic).acknowledge_minutes for clinic in visit.clinics}
-    waiting = {clinic: pending(visit, clinic, connection) for clinic in {row["clinic_id"] for row in rows}}
-    late = [
-        row
-        for row in rows  # there may be thousands: what is worked out of each has to be little
-        if waits_too_long(row["here_since"], visit.now, minutes[row["clinic_id"]])
-        and not _is_dealt_with(row, waiting[row["clinic_id"]].get(row["record_id"], ()))
-    ]
+        kept["open_emergencies"] = _open_emergencies(connection)
+    late: list[Mapping[str, Any]] = []
+    for clinic, (since, rows) in kept["open_emergencies"].items():
+        waiting = pending(visit, clinic, connection)
+        minutes = visit.settings.clinic(clinic).acknowledge_minutes
+        too_long = [rows[place] for place in waiting_too_long(since, visit.now, minutes)]
+        late += [row for row in too_long if not _is_dealt_with(row, waiting.get(row["record_id"], ()))]
+    late.sort(key=itemgetter("here_since"))
     return [*(_late(visit, row) for row in late[:LATE_DRAWN]), *late[LATE_DRAWN:]]
+
+
+def _open_emergencies(connection: Any) -> dict[str, tuple[list[datetime], list[Mapping[str, Any]]]]:
+    """By clinic: since when each open emergency has been here, in order, and what is shown of it."""
+    found: dict[str, tuple[list[datetime], list[Mapping[str, Any]]]] = {}
+    for row in dicts_of(connection.execute(_EMERGENCIES)):
+        since, rows = found.setdefault(row["clinic_id"], ([], []))
+        since.append(row["here_since"].astimezone(UTC))
+        rows.append(row)
+    return found
 
 
 def _is_dealt_with(emergency: Mapping[str, Any], waiting: Sequence[Pending]) -> bool:
