@@ -13,6 +13,7 @@ from schemas.form import form
 from schemas.package_rows import read_rows
 
 MARKED = "special"  # the column of marks; in the others of the file a phrase of a text is meant
+SETTLED = ("no", "not_asked")  # results of a rule that tell the sensitive answer which settled it
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from collections.abc import Collection, Iterable
 
 import duckdb
 
-from schemas.sensitive_parts import MARKED, sensitive_columns, sensitive_parts
+from schemas.sensitive_parts import MARKED, SETTLED, sensitive_columns, sensitive_parts
 
 IN_FULL = "referrals_in_full"
 NAME, QUESTION = "sensitive", "a question of the sensitive part of the form"
@@ -40,7 +40,7 @@ def leave_out(connection: duckdb.DuckDBPyConnection, settled_by_them: Collection
             ELSE q END)""",
         "rule_status": f"""list_transform(
             list_filter(rule_status, lambda r: NOT (list_contains({_texts(settled_by_them)}, r.id)
-                                                    AND r.result IN ('no', 'not_asked'))),
+                                                    AND list_contains({_texts(SETTLED)}, r.result))),
             lambda r: struct_pack(id := r.id, result := r.result, missing := list_transform(
                 r.missing, lambda c: if(list_contains({columns}, c), {_text(NAME)}, c))))""",
     }

@@ -17,8 +17,8 @@ from pipelines.page import access
 from pipelines.page.caller import Caller, Refused, one_header
 from pipelines.page.signing_in import NotProven, address_of, from_proxy, identify
 from warehouse.home import Home
+from warehouse.settings import THIS_MACHINE
 
-THIS_MACHINE = ("localhost", "127.0.0.1", "[::1]")
 ADDRESS_AT_MOST = 4096  # signs of path and query
 HEADERS_AT_MOST = 16_384  # bytes
 READING = ("GET", "HEAD")
@@ -38,7 +38,7 @@ class Gate:
             return
         request = Request(scope)
         settings = self._home.settings()
-        _check_host(request, (*settings.page.hosts, *THIS_MACHINE))
+        _check_host(request, (*settings.page.hosts, *THIS_MACHINE, "[::1]"))
         _check_size(scope)
         scope["caller"] = Caller(settings, secure=self._tls, address=address_of(request, proxied=False))
         if scope["path"] != "/health":

@@ -10,8 +10,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from pipelines.page.caller import caller_of
-from pipelines.page.gate import THIS_MACHINE, UnknownHost
+from pipelines.page.gate import UnknownHost
 from pipelines.page.refusals import answered, leave_place
+from warehouse.settings import THIS_MACHINE
 
 HEADERS = {
     "Content-Security-Policy": (
@@ -68,5 +69,5 @@ def _add_headers(request: Request, headers: MutableHeaders) -> None:
     if not request.url.path.startswith("/static/"):
         headers["Cache-Control"] = "no-store"
     caller = caller_of(request)
-    if caller and caller.secure and request.url.hostname not in (name.strip("[]") for name in THIS_MACHINE):
+    if caller and caller.secure and request.url.hostname not in THIS_MACHINE:
         headers["Strict-Transport-Security"] = TLS_ONLY

@@ -15,6 +15,7 @@ from pipelines.page.answers_shown import answers_shown
 from pipelines.page.record_reading import reading_of
 from pipelines.page.remarks import concerns_about
 from pipelines.page.rendering import page
+from pipelines.page.row_words import marks
 from pipelines.page.sensitive import WITHHELD, disclosed
 from pipelines.page.validation import validated
 from pipelines.page.visit import Visit, shown_to
@@ -44,7 +45,7 @@ def record(visit: Visit) -> Response:
         concerns=concerns,
         unread_tier=unread.tier_words,
         overdue=record_sections.is_overdue(row, visit.now),
-        marks=record_sections.marks(row),
+        marks=marks(row),
         phone=visit.settings.clinic(row["clinic_id"]).phone,
         fired=record_sections.fired(record, row),
         stated_earlier=record_sections.stated_earlier(record, row),

@@ -18,13 +18,6 @@ from schemas.tiers import tiers
 
 NUMBERS_SHOWN = 5
 NOT_SIGNED = "not yet signed"
-MARK_WORDS = {
-    "child": "child: under 16, rules decide",
-    "young_person": "16 or 17 years old",
-    "pregnancy": "pregnancy stated or possible",
-    "safeguarding_review": "safeguarding: a clinician looks at this",
-    "imaged": "imaging already done",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,11 +130,6 @@ def advice(record: Record, row: Row) -> list[AdviceShown]:
         known: Mapping[str, Any] = record.advice.get(item, {"text": words(item), "article": "", "numbers": ""})
         found.append(AdviceShown(known["text"], known["article"] or "", known["numbers"] or ""))
     return found
-
-
-def marks(row: Row) -> list[str]:
-    """Circumstances that change how the record is read."""
-    return [MARK_WORDS.get(mark, words(mark)) for mark in row["special"] or []]
 
 
 def when(row: Row) -> str:

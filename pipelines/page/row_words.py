@@ -16,8 +16,8 @@ from pipelines.page.durations import duration
 from pipelines.page.sensitive import disclosed
 
 MARK_WORDS = {
-    "child": "under 16: rules decide",
-    "young_person": "aged 16 or 17",
+    "child": "child, under 16: rules decide",
+    "young_person": "16 or 17 years old",
     "pregnancy": "pregnant, or may be",
     "safeguarding_review": "safeguarding: speak to your lead",
     "imaged": "imaged already: read the result first",
@@ -65,19 +65,14 @@ class Shown:
     marks: tuple[str, ...]
 
 
-def shown(
-    row: Mapping[str, Any], names: Mapping[str, tuple[str, str]], at: ZoneInfo, now: datetime, *, answers: bool
-) -> Shown:
+def shown(row: Mapping[str, Any], names: Mapping[str, str], at: ZoneInfo, now: datetime, *, answers: bool) -> Shown:
     """The row in words.
 
-    ``row``: of ``pipelines.page.worklist_rows.rows``. ``names``: kind and name of each condition by id. ``answers``:
+    ``row``: of ``pipelines.page.worklist_rows.rows``. ``names``: clinician's name of each condition by id. ``answers``:
     whether the visitor may see what tells of a sensitive answer.
     """
     row = disclosed(row, answers=answers)
-    may_be = tuple(
-        May(group.label, tuple(names.get(one, ("", words(one)))[1] for one in group.conditions))
-        for group in groups(row)
-    )
+    may_be = tuple(May(group.label, group.named(names)) for group in groups(row))
     no_model = NOT_FOR_CHILDREN if is_child(row) else "" if may_be else NO_MODEL
     earlier = [f"stated in an earlier version: {words(flag['id'])}" for flag in row["earlier_red_flags"] or ()]
     return Shown(
@@ -101,8 +96,13 @@ def shown(
         review=(row["review_reason"] or "a person has to look") if row["needs_review"] else "",
         decided=_decided(row, at),
         status=row["status"],
-        marks=tuple(MARK_WORDS.get(mark, words(mark)) for mark in row["special"] or ()),
+        marks=marks(row),
     )
+
+
+def marks(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Circumstances that change how a row of ``referrals`` is read."""
+    return tuple(MARK_WORDS.get(mark, words(mark)) for mark in row["special"] or ())
 
 
 def _when(row: Mapping[str, Any], at: ZoneInfo) -> str:
@@ -113,9 +113,7 @@ def _when(row: Mapping[str, Any], at: ZoneInfo) -> str:
 def how_long(row: Mapping[str, Any], now: datetime) -> str:
     """How long until the clock of an open row, or since; '' where it has none."""
     see_by = row["see_by"]
-    if see_by is None:
-        return ""
-    if row["place"] is None:
+    if see_by is None or row["place"] is None:
         return ""
     return f"OVERDUE by {duration(now - see_by)}" if row["overdue"] else f"in {duration(see_by - now)}"
 

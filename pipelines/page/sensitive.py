@@ -10,9 +10,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from models.sensitive_rules import settled_by_sensitive_answers
-from schemas.sensitive_parts import MARKED, sensitive_columns, sensitive_parts
+from schemas.sensitive_parts import MARKED, SETTLED, sensitive_columns, sensitive_parts
 
-SETTLED = ("no", "not_asked")
 # The same words whether anything is left out or not: a count of what is left out, or its absence, would tell of it.
 WITHHELD = "What tells of sensitive answers is left out here: it is shown to clinicians of this clinic only."
 

@@ -41,8 +41,7 @@ def worklist(visit: Visit) -> Response:
     if not visit.clinics:
         return page(visit, "nothing_here.html")
     with visit.opened(visit.clinics_read(), places=visit.now, likely=bool(visit.query.get("condition"))) as reading:
-        named = names(reading)
-        conditions = {one: name for one, (kind, name) in named.items() if kind == "condition"}
+        conditions = names(reading, "condition")
         filters = read_filters(visit.query, conditions)
         counts = count(reading, filters)
         number = min(filters.page, counts.pages)

@@ -105,12 +105,15 @@ def rows(reading: Reading, filters: Filters, page: int, rows: int = PAGE_ROWS) -
     return [{**wide[clinic, record], "place": place, "overdue": overdue} for place, clinic, record, overdue in places]
 
 
-def names(reading: Reading) -> Mapping[str, tuple[str, str]]:
-    """Kind and clinician's name of each condition and contributing factor, by id."""
+def names(reading: Reading, kind: str = "") -> Mapping[str, str]:
+    """Clinicians' names of conditions and contributing factors by id, in their order; of one ``kind`` or of both."""
     if "names" not in reading.kept:
         found = reading.cursor.execute("SELECT condition, kind, name FROM conditions ORDER BY name").fetchall()
-        reading.kept["names"] = {condition: (kind, name) for condition, kind, name in found}
-    named: Mapping[str, tuple[str, str]] = reading.kept["names"]
+        reading.kept["names"] = {
+            asked: {condition: name for condition, of, name in found if asked in ("", of)}
+            for asked in ("", "condition", "contributing_factor")
+        }
+    named: Mapping[str, str] = reading.kept["names"][kind]
     return named
 
 
