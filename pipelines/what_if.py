@@ -1,7 +1,8 @@
 """What one further answer would change: a record scored as it is and with that answer, in memory alone.
 
 Belongs here: the record with the answer, read by the same contract and scored by the same function as any other. Writes
-nothing. Does not belong here: where answers lie (``warehouse.answers_copy``), pages (``pipelines.page.what_if``).
+nothing. Does not belong here: where answers lie (``warehouse.answers_copy``), pages
+(``pipelines.page.records.what_if``).
 """
 
 import threading

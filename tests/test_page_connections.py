@@ -10,7 +10,7 @@ from starlette.responses import Response
 from uvicorn import Config
 from uvicorn.server import ServerState
 
-from pipelines.page import connections
+from pipelines.page.security import connections
 
 PATIENCE = 30.0  # seconds, only ever spent where something hangs
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n"

@@ -25,8 +25,8 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from pipelines.changes import withdrawal
-from pipelines.page import entries
-from pipelines.page.entry_check import cells_of, check
+from pipelines.page.entry_forms import entries
+from pipelines.page.entry_forms.entry_check import cells_of, check
 from pipelines.page.visit import Visit, shown_to
 from schemas.contract import Split
 from schemas.decisions import split_decisions
@@ -307,7 +307,7 @@ def test_forms_sent_at_the_same_instant_all_stand_and_each_once(place: Home, mon
         def now(cls, tz: Any = None) -> Clock:
             return cls.fromtimestamp(instant.timestamp(), tz)
 
-    monkeypatch.setattr("pipelines.page.entering.datetime", Clock)
+    monkeypatch.setattr("pipelines.page.entry_forms.entering.datetime", Clock)
     people = [Clinician(place) for _ in range(3)]
     forms = [person.form("status") | {"status": "acknowledged", "by": f"Dr {n}"} for n, person in enumerate(people)]
     codes: list[int] = []

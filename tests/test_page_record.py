@@ -20,9 +20,10 @@ from hypothesis import strategies as st
 from models.judging import _AGE_BANDS
 from pipelines.differential_words import groups, percent
 from pipelines.finding_words import question_words
-from pipelines.page import referral_print, sensitive
-from pipelines.page.answers_shown import answers_shown
-from pipelines.page.validation import AGE_BANDS
+from pipelines.page import sensitive
+from pipelines.page.records import referral_print
+from pipelines.page.records.answers_shown import answers_shown
+from pipelines.page.records.validation import AGE_BANDS
 from pipelines.what_if import Compared, WhatIfRefused, compare
 from schemas.form import form, questions
 from schemas.problems import problems

@@ -99,7 +99,7 @@ def test_few_of_many_unacknowledged_emergencies_push_the_list_down(own: Home) ->
     late = someone.late(90)["late"]
     assert len(late) == EMERGENCIES
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr("pipelines.page.entries.waiting_too_long", lambda since, *_: range(len(since)))
+        patched.setattr("pipelines.page.entry_forms.entries.waiting_too_long", lambda since, *_: range(len(since)))
         page = someone.browser.get("/?clinic=north").text
     (block,) = re.findall(r'<section class="unacknowledged".*?</section>', page, re.S)
     at_once, folded = block.split("<details>")

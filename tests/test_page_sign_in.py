@@ -145,11 +145,11 @@ def test_signing_out_ends_the_session_for_its_copies_too(place: Home) -> None:
 def test_a_session_is_over_after_its_hours(place: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     browser = signed_in(place, "anna")
     now = time.time()
-    monkeypatch.setattr("pipelines.page.sessions.time.time", lambda: now + 12 * 3600 - 5)
+    monkeypatch.setattr("pipelines.page.security.sessions.time.time", lambda: now + 12 * 3600 - 5)
     assert browser.get("/").status_code == 200
-    monkeypatch.setattr("pipelines.page.sessions.time.time", lambda: now + 12 * 3600 + 5)
+    monkeypatch.setattr("pipelines.page.security.sessions.time.time", lambda: now + 12 * 3600 + 5)
     assert browser.get("/").status_code == 401
-    monkeypatch.setattr("pipelines.page.sessions.time.time", lambda: now - 3600)
+    monkeypatch.setattr("pipelines.page.security.sessions.time.time", lambda: now - 3600)
     assert browser.get("/").status_code == 401
 
 

@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipelines.page.durations import duration
-from pipelines.page.filters import STATUSES, Filters, read_filters
-from pipelines.page.worklist_rows import PAGE_ROWS
+from pipelines.page.lists.filters import STATUSES, Filters, read_filters
+from pipelines.page.lists.worklist_rows import PAGE_ROWS
 from schemas.tiers import tiers
 from tests.page_server import client
 from tests.published_home import RULE, about, at, mark_unread, score, take_in

@@ -1,7 +1,7 @@
 """The access log: who opened which record, one entry a line that begins with its time (UTC, ISO 8601).
 
 Belongs here: writing one entry whole, or saying that it cannot be written. Does not belong here: what is entered
-(``pipelines.page.access``), dropping old lines (``warehouse.retention``).
+(``pipelines.page.security.access``), dropping old lines (``warehouse.retention``).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Emergencies of a published table that nobody has acknowledged: which, and since when they have been here.
 
 Belongs here: what the alerts and the clinicians' page both count. Does not belong here: wording and sending
-(``pipelines.alerting``), what was entered and is not published yet (``pipelines.page.entries``).
+(``pipelines.alerting``), what was entered and is not published yet (``pipelines.page.entry_forms.entries``).
 """
 
 from __future__ import annotations

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 DataKind = Literal["live", "sample", "published_case"]
 PersonRole = Literal["reader", "clinician", "analyst", "manager"]
 ALL_CLINICS = "*"
-LOCAL_ID = "local"  # whoever sits at the machine while nobody is named (pipelines.page.people)
+LOCAL_ID = "local"  # whoever sits at the machine while nobody is named (pipelines.page.security.people)
 # As schemas.follow_up.NAME, which a decision's name has to match; that module is too heavy for every reader.
 PERSON_NAME = r"^[\p{L}\p{Nd}][\p{L}\p{M}\p{Nd} .,'-]{0,63}$"
 

@@ -85,7 +85,7 @@ def _server(home: Home, certificate: str | None, key: str | None, *, beyond: boo
     import uvicorn
 
     from pipelines.page.app import create_app
-    from pipelines.page.connections import Impatient
+    from pipelines.page.security.connections import Impatient
 
     config = uvicorn.Config(
         create_app(home, tls=bool(certificate), beyond=beyond),
@@ -96,7 +96,7 @@ def _server(home: Home, certificate: str | None, key: str | None, *, beyond: boo
         lifespan="on",
         access_log=False,
         log_level="error",  # what strangers send that is no request fills no log
-        proxy_headers=False,  # only a proxy that proves itself is believed (pipelines.page.signing_in)
+        proxy_headers=False,  # only a proxy that proves itself is believed (pipelines.page.security.signing_in)
         server_header=False,
         h11_max_incomplete_event_size=HEADERS_AT_MOST,
         timeout_graceful_shutdown=SECONDS_TO_END,

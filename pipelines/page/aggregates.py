@@ -16,8 +16,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipelines.console import TIER_WORDS, words
-from pipelines.page.access import note
 from pipelines.page.rendering import page
+from pipelines.page.security.access import note
 from pipelines.page.visit import Visit, shown_to
 from schemas.tiers import tiers
 from warehouse.snapshot_reading import Snapshot, connect

@@ -17,12 +17,16 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.page import about, aggregates, entering, exporting, printed_list, record, sign_in, worklist
-from pipelines.page.gate import Gate, Identity
-from pipelines.page.guard import Guard
-from pipelines.page.limiting import Limits
-from pipelines.page.refusals import answered
-from pipelines.page.sessions import Keys, Sessions
+from pipelines.page import about, aggregates, exporting
+from pipelines.page.entry_forms import entering
+from pipelines.page.lists import printed_list, worklist
+from pipelines.page.records import record
+from pipelines.page.security import sign_in
+from pipelines.page.security.gate import Gate, Identity
+from pipelines.page.security.guard import Guard
+from pipelines.page.security.limiting import Limits
+from pipelines.page.security.refusals import answered
+from pipelines.page.security.sessions import Keys, Sessions
 from pipelines.page.visit import places
 from warehouse.entered import hand_on_all
 from warehouse.home import Home

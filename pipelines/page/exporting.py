@@ -18,9 +18,9 @@ from starlette.routing import Route
 
 from pipelines.console import zone
 from pipelines.exported import FORMATS, LEFT_OUT, TABLES, about, heading, leave_out_sensitive, write_all
-from pipelines.page.access import note
-from pipelines.page.caller import Refused
 from pipelines.page.rendering import page
+from pipelines.page.security.access import note
+from pipelines.page.security.caller import Refused
 from pipelines.page.visit import Visit, shown_to
 from warehouse.snapshot_reading import connect
 

@@ -21,8 +21,8 @@ from pipelines.console import (
     local,
     words,
 )
-from pipelines.page.asking import form_token
 from pipelines.page.durations import ago, until
+from pipelines.page.security.asking import form_token
 from pipelines.page.visit import Visit
 
 # What stands across a page whose records are nobody who waits, beside the sentence that says so.

@@ -3,7 +3,7 @@
 Belongs here: taking out of a row what tells of a sensitive answer, for whoever is no clinician of the treating clinic,
 and for paper. A rule that fired or cannot tell stays in view for everybody: its text is the criterion, and hiding it
 could cost somebody a day. So do the questions to ask: that one is open tells no answer. Does not belong here: which
-parts tell (``schemas.sensitive_parts``), the answers (``pipelines.page.answers_shown``).
+parts tell (``schemas.sensitive_parts``), the answers (``pipelines.page.records.answers_shown``).
 """
 
 from collections.abc import Mapping

@@ -1,7 +1,7 @@
 """One request: who asks, which snapshot answers, and which clinics of it they may see.
 
 Belongs here: what every page needs before it knows what it shows. The snapshot is resolved once a request, so that no
-answer mixes two. Does not belong here: signing in (``pipelines.page.signing_in``), rows and words of any page.
+answer mixes two. Does not belong here: signing in (``pipelines.page.security.signing_in``), rows and words of any page.
 """
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -17,8 +17,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from pipelines.page.asking import person_asking, submitted
-from pipelines.page.people import Person, Right
+from pipelines.page.security.asking import person_asking, submitted
+from pipelines.page.security.people import Person, Right
 from warehouse.home import Home
 from warehouse.open_snapshots import OpenSnapshots, Reading
 from warehouse.settings import Settings

@@ -1,8 +1,8 @@
 """Entering: a posted form about a referral, checked by the contract of its file and kept as a file for the pipeline.
 
 Belongs here: routes, what is refused, the second step before a tier is put below a fired rule, one entry a form. Does
-not belong here: reading a form into a row (``pipelines.page.entry_check``), what is entered already
-(``pipelines.page.entries``), files (``warehouse.entered``). The warehouse is neither opened nor locked.
+not belong here: reading a form into a row (``pipelines.page.entry_forms.entry_check``), what is entered already
+(``pipelines.page.entry_forms.entries``), files (``warehouse.entered``). The warehouse is neither opened nor locked.
 """
 
 import re
@@ -17,10 +17,11 @@ from starlette.exceptions import HTTPException
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipelines.page import access, entries
-from pipelines.page.entry_check import BY, cells_of, check
-from pipelines.page.entry_words import choices
+from pipelines.page.entry_forms import entries
+from pipelines.page.entry_forms.entry_check import BY, cells_of, check
+from pipelines.page.entry_forms.entry_words import choices
 from pipelines.page.rendering import page
+from pipelines.page.security import access
 from pipelines.page.visit import Visit, shown_to
 from warehouse.entered import TIME_OF, Contents, Door, NotKept, door
 from warehouse.exports import dicts_of

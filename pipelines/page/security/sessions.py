@@ -1,13 +1,13 @@
 """Sessions: a signed cookie that says who signed in, with what and when.
 
 Belongs here: what a session holds, when it ends, and the keys it is signed with. Does not belong here: finding out who
-somebody is (``pipelines.page.signing_in``).
+somebody is (``pipelines.page.security.signing_in``).
 
 The keys live in the memory of this process and nowhere else: who copies the home or a backup of it cannot make a
 session. The price is that everybody signs in again after the server was started anew.
 
 The cookie is SameSite=Lax and not Strict: a link in a mail then opens its record without another sign-in. Nothing is
-changed by following a link, and what changes something needs a token of its form (``pipelines.page.asking``).
+changed by following a link, and what changes something needs a token of its form (``pipelines.page.security.asking``).
 """
 
 import hashlib

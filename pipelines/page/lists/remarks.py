@@ -2,15 +2,15 @@
 
 Belongs here: one line for each form or other row of the record that could not be read, for each safety concern that
 somebody reported about it, and for each entry that waits. Does not belong here: finding unread forms and entries
-(``pipelines.page.unread``, ``pipelines.page.entries``).
+(``pipelines.page.lists.unread``, ``pipelines.page.entry_forms.entries``).
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from pipelines.page.entries import Pending
-from pipelines.page.entry_words import in_words
-from pipelines.page.unread import AllUnread, Unread, of_record, tier_words
+from pipelines.page.entry_forms.entries import Pending
+from pipelines.page.entry_forms.entry_words import in_words
+from pipelines.page.lists.unread import AllUnread, Unread, of_record, tier_words
 from warehouse.open_snapshots import Reading
 
 _CONCERNS = """

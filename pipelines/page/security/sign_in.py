@@ -1,7 +1,7 @@
 """Signing in with a token, signing out, and a sign of life.
 
-Belongs here: the pages themselves. Does not belong here: whose token it is (``pipelines.page.signing_in``), what a
-session holds (``pipelines.page.sessions``).
+Belongs here: the pages themselves. Does not belong here: whose token it is (``pipelines.page.security.signing_in``),
+what a session holds (``pipelines.page.security.sessions``).
 """
 
 from starlette.concurrency import run_in_threadpool
@@ -10,13 +10,13 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from pipelines.page import access, sessions
-from pipelines.page.addresses import own_path
-from pipelines.page.asking import SIGN_IN, form_token, posted, submitted
-from pipelines.page.caller import Caller, Refused
-from pipelines.page.gate import not_proven
 from pipelines.page.rendering import bare_page
-from pipelines.page.signing_in import by_token, named
+from pipelines.page.security import access, sessions
+from pipelines.page.security.addresses import own_path
+from pipelines.page.security.asking import SIGN_IN, form_token, posted, submitted
+from pipelines.page.security.caller import Caller, Refused
+from pipelines.page.security.gate import not_proven
+from pipelines.page.security.signing_in import by_token, named
 
 WRONG_TOKEN = "This token is not known, or does not hold any more."  # noqa: S105 - a sentence
 

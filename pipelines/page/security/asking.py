@@ -1,7 +1,8 @@
 """Who a request comes from, and the form it brings.
 
 Belongs here: what the pages ask of a request, and the protection of forms. Does not belong here: proofs of identity
-(``pipelines.page.signing_in``); they are checked before any page is worked out (``pipelines.page.gate``).
+(``pipelines.page.security.signing_in``); they are checked before any page is worked out
+(``pipelines.page.security.gate``).
 """
 
 import asyncio
@@ -12,10 +13,10 @@ from itsdangerous import BadSignature, TimestampSigner
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 
-from pipelines.page.addresses import own_path
-from pipelines.page.caller import Caller, Refused, caller_of
-from pipelines.page.people import Person
-from pipelines.page.sessions import HOUR, Keys
+from pipelines.page.security.addresses import own_path
+from pipelines.page.security.caller import Caller, Refused, caller_of
+from pipelines.page.security.people import Person
+from pipelines.page.security.sessions import HOUR, Keys
 
 FORM = "application/x-www-form-urlencoded"
 FIELDS_AT_MOST = 50

@@ -1,7 +1,7 @@
 """A row of the list in words: when, why, what it may be, what to ask, who decided.
 
 Belongs here: wording of one row. Does not belong here: layout (``templates/worklist.html``), which rows
-(``pipelines.page.worklist_rows``), the words of a record's own view.
+(``pipelines.page.lists.worklist_rows``), the words of a record's own view.
 """
 
 from collections.abc import Mapping
@@ -68,8 +68,8 @@ class Shown:
 def shown(row: Mapping[str, Any], names: Mapping[str, str], at: ZoneInfo, now: datetime, *, answers: bool) -> Shown:
     """The row in words.
 
-    ``row``: of ``pipelines.page.worklist_rows.rows``. ``names``: clinician's name of each condition by id. ``answers``:
-    whether the visitor may see what tells of a sensitive answer.
+    ``row``: of ``pipelines.page.lists.worklist_rows.rows``. ``names``: clinician's name of each condition by id.
+    ``answers``: whether the visitor may see what tells of a sensitive answer.
     """
     row = disclosed(row, answers=answers)
     may_be = tuple(May(group.label, group.named(names)) for group in groups(row))

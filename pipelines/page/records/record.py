@@ -1,8 +1,8 @@
 """A record in full: everything one referral rests on, in the order in which a clinician reads it.
 
 Belongs here: putting the page together. Does not belong here: what stands in its parts
-(``pipelines.page.record_sections``), the printed sheet (``pipelines.page.referral_print``), asking what one more answer
-would change (``pipelines.page.what_if``).
+(``pipelines.page.records.record_sections``), the printed sheet (``pipelines.page.records.referral_print``), asking what
+one more answer would change (``pipelines.page.records.what_if``).
 """
 
 from starlette.responses import Response
@@ -10,14 +10,17 @@ from starlette.routing import Route
 
 from pipelines.console import tested
 from pipelines.differential_words import NO_MODEL, NOT_FOR_CHILDREN, groups, is_child, name_of
-from pipelines.page import access, entries, record_sections, referral_print, unread, what_if
-from pipelines.page.answers_shown import answers_shown
-from pipelines.page.record_reading import reading_of
-from pipelines.page.remarks import concerns_about
+from pipelines.page.entry_forms import entries
+from pipelines.page.lists import unread
+from pipelines.page.lists.remarks import concerns_about
+from pipelines.page.lists.row_words import marks
+from pipelines.page.records import record_sections, referral_print, what_if
+from pipelines.page.records.answers_shown import answers_shown
+from pipelines.page.records.record_reading import reading_of
+from pipelines.page.records.validation import validated
 from pipelines.page.rendering import page
-from pipelines.page.row_words import marks
+from pipelines.page.security import access
 from pipelines.page.sensitive import WITHHELD, disclosed
-from pipelines.page.validation import validated
 from pipelines.page.visit import Visit, shown_to
 from schemas.forms.wording import stop_text
 from warehouse import answers_copy

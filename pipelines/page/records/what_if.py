@@ -17,11 +17,11 @@ from starlette.routing import Route
 from pipelines.console import tested, words
 from pipelines.differential_words import NO_MODEL, Group, groups, is_child
 from pipelines.finding_words import question_words
-from pipelines.page import access
-from pipelines.page.answers_shown import group_title, may_be_asked, with_cleared_boxes
-from pipelines.page.people import Person
-from pipelines.page.record_reading import Record, Row, read_of
+from pipelines.page.records.answers_shown import group_title, may_be_asked, with_cleared_boxes
+from pipelines.page.records.record_reading import Record, Row, read_of
 from pipelines.page.rendering import page
+from pipelines.page.security import access
+from pipelines.page.security.people import Person
 from pipelines.page.sensitive import disclosed, without_phrases
 from pipelines.page.visit import Visit, shown_to
 from pipelines.what_if import Compared, WhatIfBusy, WhatIfRefused, compare

@@ -1,8 +1,8 @@
 """The parts of a record's page: what stands in each, in the words of the form and of the rules table.
 
 Belongs here: from rows to what a template prints. Takes a row from which sensitive facts are already taken out where
-they have to be (``pipelines.page.sensitive``). Does not belong here: which rows (``pipelines.page.record_reading``),
-layout (``templates/record.html``).
+they have to be (``pipelines.page.sensitive``). Does not belong here: which rows
+(``pipelines.page.records.record_reading``), layout (``templates/record.html``).
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,7 +13,7 @@ from typing import Any
 from pipelines.console import words
 from pipelines.differential_words import is_child, name_of, percent
 from pipelines.finding_words import asked_words, finding
-from pipelines.page.record_reading import Record, Row
+from pipelines.page.records.record_reading import Record, Row
 from schemas.tiers import tiers
 
 NUMBERS_SHOWN = 5

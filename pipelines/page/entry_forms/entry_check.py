@@ -1,7 +1,8 @@
 """A posted entry form made into a row, and what the row's own contract says of it.
 
 Belongs here: from form fields to columns, the contract of ``schemas`` over that one row, what is wrong by field. Does
-not belong here: which entries a person may make (``pipelines.page.entering``), writing (``warehouse.entered``).
+not belong here: which entries a person may make (``pipelines.page.entry_forms.entering``), writing
+(``warehouse.entered``).
 """
 
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from typing import Any
 
 import polars as pl
 
-from pipelines.page.entry_words import said_of
+from pipelines.page.entry_forms.entry_words import said_of
 from schemas.contract import Split
 from schemas.decisions import split_decisions
 from schemas.outcomes import ALSO_SEPARATOR, nameable_conditions, split_outcomes

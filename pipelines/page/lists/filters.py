@@ -1,6 +1,7 @@
 """What a list is narrowed to: read from the address, put into SQL with every value bound, and put back into addresses.
 
-Belongs here: names and values of the filters. Does not belong here: reading rows (``pipelines.page.worklist_rows``).
+Belongs here: names and values of the filters. Does not belong here: reading rows
+(``pipelines.page.lists.worklist_rows``).
 """
 
 from collections.abc import Collection, Mapping

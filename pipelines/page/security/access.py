@@ -6,7 +6,7 @@ not belong here: the file (``warehouse.access_log``).
 
 from typing import TYPE_CHECKING, Literal
 
-from pipelines.page.people import Person
+from pipelines.page.security.people import Person
 from warehouse.access_log import append
 from warehouse.home import Home
 

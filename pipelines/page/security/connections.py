@@ -1,7 +1,7 @@
 """Connections that never finish asking: closed, so that nobody can hold the page shut by opening them.
 
 Belongs here: how long one request may take to arrive. Does not belong here: how large it may be
-(``pipelines.page.gate``), how many may be sent (``pipelines.page.limiting``).
+(``pipelines.page.security.gate``), how many may be sent (``pipelines.page.security.limiting``).
 """
 
 import asyncio

@@ -1,7 +1,7 @@
 """What is known of one request before any page is worked out: settings in force, address, and who asks.
 
-Belongs here: what ``pipelines.page.gate`` found and others read. Does not belong here: proofs of identity
-(``pipelines.page.signing_in``), rights (``pipelines.page.people``).
+Belongs here: what ``pipelines.page.security.gate`` found and others read. Does not belong here: proofs of identity
+(``pipelines.page.security.signing_in``), rights (``pipelines.page.security.people``).
 """
 
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ from typing import Literal
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from pipelines.page.people import Person
+from pipelines.page.security.people import Person
 from warehouse.settings import Settings
 
 

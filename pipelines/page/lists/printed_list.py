@@ -8,15 +8,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 from starlette.routing import Route
 
-from pipelines.page import access, entries
-from pipelines.page.filters import Filters
-from pipelines.page.raised import raised
-from pipelines.page.remarks import remarks
+from pipelines.page.entry_forms import entries
+from pipelines.page.lists.filters import Filters
+from pipelines.page.lists.raised import raised
+from pipelines.page.lists.remarks import remarks
+from pipelines.page.lists.row_words import TIER_SIGNS, shown
+from pipelines.page.lists.unread import tier_words, unread
+from pipelines.page.lists.worklist_rows import count, names, rows
 from pipelines.page.rendering import page
-from pipelines.page.row_words import TIER_SIGNS, shown
-from pipelines.page.unread import tier_words, unread
+from pipelines.page.security import access
 from pipelines.page.visit import Visit, shown_to
-from pipelines.page.worklist_rows import count, names, rows
 from schemas.forms.wording import stop_text
 
 ROWS_AT_MOST = 2_000  # some 160 sheets

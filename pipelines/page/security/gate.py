@@ -1,7 +1,7 @@
 """The gate: what every request passes before a page is looked for.
 
 Belongs here: settings in force, hosts, sizes, other sites, who asks, how much they ask. Does not belong here: what a
-person may (each page says it), headers of answers and error pages (``pipelines.page.guard``).
+person may (each page says it), headers of answers and error pages (``pipelines.page.security.guard``).
 """
 
 import re
@@ -13,9 +13,9 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from pipelines.page import access
-from pipelines.page.caller import Caller, Refused, one_header
-from pipelines.page.signing_in import NotProven, address_of, from_proxy, identify
+from pipelines.page.security import access
+from pipelines.page.security.caller import Caller, Refused, one_header
+from pipelines.page.security.signing_in import NotProven, address_of, from_proxy, identify
 from warehouse.home import Home
 from warehouse.settings import THIS_MACHINE
 

@@ -1,15 +1,15 @@
 """Records that somebody made more urgent on this page and that the published table still shows as less urgent.
 
 Belongs here: finding them, so that they stand above every list until the next run puts them into their place. Does not
-belong here: what was entered (``pipelines.page.entries``).
+belong here: what was entered (``pipelines.page.entry_forms.entries``).
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.page.entries import Pending, pending, to_be
-from pipelines.page.filters import WAITING
+from pipelines.page.entry_forms.entries import Pending, pending, to_be
+from pipelines.page.lists.filters import WAITING
 from pipelines.page.visit import Visit
 from schemas.tiers import tiers
 

@@ -11,16 +11,17 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from pipelines.console import TIER_WORDS
-from pipelines.page import access, entries
-from pipelines.page.filters import EVERY_STATUS, STATUSES, Filters, address, read_filters
-from pipelines.page.raised import raised
-from pipelines.page.remarks import remarks
+from pipelines.page.entry_forms import entries
+from pipelines.page.lists.filters import EVERY_STATUS, STATUSES, Filters, address, read_filters
+from pipelines.page.lists.raised import raised
+from pipelines.page.lists.remarks import remarks
+from pipelines.page.lists.row_words import TIER_SIGNS, how_long, shown
+from pipelines.page.lists.unread import tier_words, unread
+from pipelines.page.lists.worklist_rows import FAST, PAGE_ROWS, Counts, count, names, rows
 from pipelines.page.rendering import ENVIRONMENT, page
-from pipelines.page.row_words import TIER_SIGNS, how_long, shown
+from pipelines.page.security import access
 from pipelines.page.sensitive import WITHHELD
-from pipelines.page.unread import tier_words, unread
 from pipelines.page.visit import Visit, shown_to
-from pipelines.page.worklist_rows import FAST, PAGE_ROWS, Counts, count, names, rows
 from warehouse.open_snapshots import Reading
 
 DRAWN_KEPT = 5_000

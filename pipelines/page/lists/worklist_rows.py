@@ -2,14 +2,14 @@
 
 Belongs here: queries. Filters and counts go over the narrow table ``place``; the wide rows of ``referrals`` are read
 for one page alone, and kept for the next request, because a row of a snapshot never changes. Does not belong here:
-words (``pipelines.page.row_words``).
+words (``pipelines.page.lists.row_words``).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipelines.page.filters import Filters
+from pipelines.page.lists.filters import Filters
 from warehouse.exports import dicts_of
 from warehouse.open_snapshots import Reading
 

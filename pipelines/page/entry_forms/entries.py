@@ -1,7 +1,7 @@
 """What was entered on this page and is not published yet, and what a referral's entry forms need to be drawn.
 
 Belongs here: reading ``entered/``, telling what the current table says of each entry, and what status and tier will be.
-Does not belong here: checking and writing what is posted (``pipelines.page.entering``), files
+Does not belong here: checking and writing what is posted (``pipelines.page.entry_forms.entering``), files
 (``warehouse.entered``).
 """
 
@@ -13,7 +13,7 @@ from hashlib import sha256
 from operator import itemgetter
 from typing import Any, Literal
 
-from pipelines.page.entry_words import choices, conditions_of, sentence
+from pipelines.page.entry_forms.entry_words import choices, conditions_of, sentence
 from pipelines.page.visit import Visit
 from schemas.tiers import tiers
 from warehouse import entered

@@ -15,10 +15,12 @@ from starlette.routing import Route
 
 from pipelines.console import TIER_WORDS, local, tested, words
 from pipelines.differential_words import NO_MODEL, NOT_FOR_CHILDREN, groups, is_child
-from pipelines.page import access, entries, record_sections
-from pipelines.page.record_reading import Row, reading_of
-from pipelines.page.remarks import remarks_on
+from pipelines.page.entry_forms import entries
+from pipelines.page.lists.remarks import remarks_on
+from pipelines.page.records import record_sections
+from pipelines.page.records.record_reading import Row, reading_of
 from pipelines.page.rendering import notices, page
+from pipelines.page.security import access
 from pipelines.page.sensitive import disclosed
 from pipelines.page.visit import Visit, shown_to
 from schemas.form import questions

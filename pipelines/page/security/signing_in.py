@@ -1,7 +1,7 @@
 """Who somebody is: by a token, by a session, or by what a reverse proxy says.
 
-Belongs here: proofs of identity. Does not belong here: what a person may (``pipelines.page.people``), the sign-in page
-(``pipelines.page.sign_in``).
+Belongs here: proofs of identity. Does not belong here: what a person may (``pipelines.page.security.people``), the
+sign-in page (``pipelines.page.security.sign_in``).
 
 Tokens are 256 random bits, so a plain SHA-256 of one can be kept: there is nothing to guess from it.
 """
@@ -13,9 +13,9 @@ from ipaddress import ip_address
 
 from starlette.requests import Request
 
-from pipelines.page.caller import Caller, Refused, one_header
-from pipelines.page.people import LOCAL, Person
-from pipelines.page.sessions import Keys, holder
+from pipelines.page.security.caller import Caller, Refused, one_header
+from pipelines.page.security.people import LOCAL, Person
+from pipelines.page.security.sessions import Keys, holder
 from warehouse.settings import ALL_CLINICS, Settings
 
 PROXY_SECRET = "X-Hiptriage-Proxy"  # noqa: S105 - the name of a header

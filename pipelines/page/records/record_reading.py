@@ -1,6 +1,7 @@
 """One record out of the snapshot: its row, and every other row that speaks about it.
 
-Belongs here: which rows. Does not belong here: what of them is shown to whom (``pipelines.page.record_sections``).
+Belongs here: which rows. Does not belong here: what of them is shown to whom
+(``pipelines.page.records.record_sections``).
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,7 @@
 """Who is asking, and what a role may see and do.
 
 Belongs here: roles, rights and clinics of one person. Does not belong here: how somebody proves who they are
-(``pipelines.page.signing_in``), what is set about people (``warehouse.settings``).
+(``pipelines.page.security.signing_in``), what is set about people (``warehouse.settings``).
 """
 
 from dataclasses import dataclass

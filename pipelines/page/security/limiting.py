@@ -10,7 +10,7 @@ from limits import RateLimitItemPerMinute
 from limits.storage import MemoryStorage
 from limits.strategies import MovingWindowRateLimiter
 
-from pipelines.page.caller import Caller, Refused
+from pipelines.page.security.caller import Caller, Refused
 
 FAILED_WITHIN_MINUTES = 15
 _IPV6_OF_ONE = 64  # what one household or machine is given: it may take any address of it

@@ -11,10 +11,10 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 
 from pipelines.outcomes import unexpected
-from pipelines.page import access
-from pipelines.page.asking import sign_in_address
-from pipelines.page.caller import Refused, caller_of
 from pipelines.page.rendering import bare_page
+from pipelines.page.security import access
+from pipelines.page.security.asking import sign_in_address
+from pipelines.page.security.caller import Refused, caller_of
 from warehouse.access_log import AccessLogClosed
 from warehouse.home import SettingsRefused
 from warehouse.snapshot_reading import ClinicUnknown, SnapshotMissing

@@ -1,7 +1,7 @@
 """What stands around every answer: the headers that a browser needs to protect the page, and errors made into pages.
 
-Belongs here: the outermost layer. Does not belong here: what is let in (``pipelines.page.gate``), the words of error
-pages (``pipelines.page.refusals``).
+Belongs here: the outermost layer. Does not belong here: what is let in (``pipelines.page.security.gate``), the words of
+error pages (``pipelines.page.security.refusals``).
 """
 
 from starlette.datastructures import MutableHeaders
@@ -9,9 +9,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from pipelines.page.caller import caller_of
-from pipelines.page.gate import UnknownHost
-from pipelines.page.refusals import answered, leave_place
+from pipelines.page.security.caller import caller_of
+from pipelines.page.security.gate import UnknownHost
+from pipelines.page.security.refusals import answered, leave_place
 from warehouse.settings import THIS_MACHINE
 
 HEADERS = {

@@ -1,0 +1,1 @@
+"""What a clinician enters on the page: forms, their check, and what waits to be published."""
