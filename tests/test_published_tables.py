@@ -231,7 +231,7 @@ def rewritten(home: Home) -> None:
 
 
 def fingerprints(home: Home) -> dict[str, str]:
-    with publication.assembling(home, home.root / "spill") as cursor:
+    with publication.assembling(home) as cursor:
         contents = publication.clinic_contents(cursor, home.settings(), about(**KNOWN))
     return {clinic: content.fingerprint for clinic, content in contents.items()}
 
@@ -311,7 +311,7 @@ def test_files_refused_whole_are_counted(home: Home, tmp_path: Path) -> None:
             said = content.replace("{clinic}", clinic) + f"case{number},\n"
             case_of[hashlib.sha256(said.encode()).hexdigest()] = number
             send(home, said, tmp_path, clinic)
-    with publication.assembling(home, home.root / "spill") as cursor:
+    with publication.assembling(home) as cursor:
         clinics = publication.clinic_contents(cursor, home.settings(), about())
         told = cursor.execute("SELECT sha256, clinic_id FROM refused_file ORDER BY clinic_id").fetchall()
     found: dict[int, list[str]] = {number: [] for number in range(len(REFUSED_CASES))}

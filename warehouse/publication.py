@@ -119,22 +119,21 @@ class ClinicContent:
 
 
 @contextmanager
-def assembling(home: Home, scratch: Path) -> Iterator[duckdb.DuckDBPyConnection]:
+def assembling(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """A cursor on the locked warehouse that may write other files beside it, with bounded memory.
 
     The door to the warehouse opens one transaction, and a transaction writes to one file only: the cursor stands
-    outside it. ``scratch``: a folder for what does not fit into memory; its content is patients' data and has to be
-    removed with it. Raises WarehouseBusy, WarehouseRefused.
+    outside it, inside ``warehouse.store.kept_open``: it sees what is committed. Raises WarehouseBusy, WarehouseRefused.
     """
-    with opened(home, PURPOSE):
-        pass  # a new warehouse gets its tables; the cursor sees only what is committed
     with opened(home, PURPOSE) as connection, closing(connection.cursor()) as cursor:
         cursor.execute("SET TimeZone = 'UTC'")
         cursor.execute("SET enable_progress_bar = false")
         cursor.execute(f"SET memory_limit = '{MEMORY}'")
-        cursor.execute(f"SET temp_directory = {quoted(scratch)}")
         cursor.execute("SET preserve_insertion_order = false")
-        yield cursor
+        try:
+            yield cursor
+        finally:
+            cursor.execute("RESET preserve_insertion_order")
 
 
 def clinic_contents(

@@ -6,7 +6,6 @@ belong here: making the folder the current one (``warehouse.snapshots``), the ta
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -39,7 +38,7 @@ def build(home: Home, half: Path, about: Publication, limits: PublishLimits, ove
     """All files of the snapshot but its manifest, in the half-made folder, as far as the publish gate lets them."""
     settings = home.settings()
     previous = _previous(home)
-    with publication.assembling(home, half / "spill") as cursor:
+    with publication.assembling(home) as cursor:
         change = model_history.waiting_change(cursor)
         agreed = bool(override or change)
         contents = publication.clinic_contents(cursor, settings, about)
@@ -78,7 +77,6 @@ def build(home: Home, half: Path, about: Publication, limits: PublishLimits, ove
         }
         gate = publish_gate.findings_on_files(cursor, changed, group, about)
         gate.append(tier_gate.finding(lowered, limits, kept=kept_rows(manifest), override=override, change=change))
-    shutil.rmtree(half / "spill", ignore_errors=True)
     return Built(manifest, gate, clinic_files.tier_counts(named))
 
 

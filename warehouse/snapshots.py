@@ -28,7 +28,7 @@ from warehouse.snapshot_building import Built, build, kept_rows
 from warehouse.snapshot_files import damaged, settle
 from warehouse.snapshot_reading import POINTER, UNASSIGNED, SnapshotMissing, read_manifest
 from warehouse.snapshot_retention import HALF, held_up_to, retire
-from warehouse.store import opened
+from warehouse.store import kept_open, opened
 from warehouse.tier_gate import PublishLimits
 from warehouse.withdrawing import erasure
 
@@ -70,28 +70,29 @@ def publish(
     with holding(home, publication.PURPOSE):
         erasure.go_on(home)
         _sweep(home)
-        # Before anything else, so that no row is shown before its answers are there; and where the gate holds the
-        # table back, the answers of an erased record are gone all the same.
-        answers_writing.bring_up_to_date(home)
-        published_at = datetime.now(UTC)
-        snapshot_id = f"{published_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
-        half = home.snapshots / f"{HALF}{snapshot_id}"
-        half.mkdir(mode=0o700)
-        try:
-            built = build(home, half, about, limits or PublishLimits(), override)
-            manifest = built.manifest | {"snapshot_id": snapshot_id, "published_at": published_at.isoformat()}
-            # Before the pointer: a run killed in between finds no snapshot of its change and does both again.
-            quarantine_copy.replace(home)
-            # The head after this entry: the manifest names what says that it was published.
-            head = _enter(home, manifest, built, about, override)
-            _write_manifest(half, manifest | {"audit": asdict(head)})
-        except BaseException:
-            shutil.rmtree(half, ignore_errors=True)
-            raise
-        _seal(half, home.snapshots / snapshot_id)
-        _swap_pointer(home, snapshot_id)
-        retire(home, snapshot_id, published_at)
-        erasure.end(home)
+        with kept_open(home, publication.PURPOSE):
+            # Before anything else, so that no row is shown before its answers are there; and where the gate holds the
+            # table back, the answers of an erased record are gone all the same.
+            answers_writing.bring_up_to_date(home)
+            published_at = datetime.now(UTC)
+            snapshot_id = f"{published_at:%Y%m%dT%H%M%S%f}Z-{secrets.token_hex(3)}"
+            half = home.snapshots / f"{HALF}{snapshot_id}"
+            half.mkdir(mode=0o700)
+            try:
+                built = build(home, half, about, limits or PublishLimits(), override)
+                manifest = built.manifest | {"snapshot_id": snapshot_id, "published_at": published_at.isoformat()}
+                # Before the pointer: a run killed in between finds no snapshot of its change and does both again.
+                quarantine_copy.replace(home)
+                # The head after this entry: the manifest names what says that it was published.
+                head = _enter(home, manifest, built, about, override)
+                _write_manifest(half, manifest | {"audit": asdict(head)})
+            except BaseException:
+                shutil.rmtree(half, ignore_errors=True)
+                raise
+            _seal(half, home.snapshots / snapshot_id)
+            _swap_pointer(home, snapshot_id)
+            retire(home, snapshot_id, published_at)
+            erasure.end(home)
     of_clinics = manifest["clinics"].values()
     named = [of for clinic, of in manifest["clinics"].items() if clinic != UNASSIGNED]
     return Published(

@@ -92,38 +92,41 @@ def opened(home: Home, purpose: str, *, wait: float | None = None) -> Iterator[d
     WarehouseRefused (unusable or newer file), NoRoom (disk full), WarehouseFailed (another error of DuckDB, without its
     text).
     """
-    with holding(home, purpose, wait=wait):
+    with holding(home, purpose, wait=wait), _errors_told(purpose):
         if (home.root / RESTORING).exists():
             raise WarehouseRefused("a restore was broken off: do it again with hiptriage restore FOLDER --replace")
-        error, full = "", False
-        try:
-            with _connected(home) as connection, _transaction(connection):
-                _ensure_tables(connection)
-                yield connection
-        except duckdb.Error as raised:
-            error, full = DAMAGED if is_damage(raised) else type(raised).__name__, wants_room(raised)
-        # Not chained: DuckDB's own text quotes values.
-        if error == DAMAGED:
-            raise WarehouseRefused(DAMAGED) from None
-        if full:
-            raise NoRoom(purpose)
-        if error:
-            raise WarehouseFailed(
-                f"the warehouse refused to {purpose} ({error}); nothing of this step was kept"
-            ) from None
+        with _connected(home) as connection, _transaction(connection):
+            _ensure_tables(connection)
+            yield connection
 
 
 @contextmanager
 def kept_open(home: Home, purpose: str) -> Iterator[None]:
     """The warehouse locked, and its file kept open through many transactions of ``opened`` inside.
 
-    Opening and closing the file costs as much as loading a small batch. Raises what ``opened`` raises.
+    Opening and closing the file costs as much as loading a small batch. Nothing inside may put another file in its
+    place. Raises what ``opened`` raises.
     """
-    with holding(home, purpose):
+    with holding(home, purpose), _errors_told(purpose), _connected(home):
         with opened(home, purpose):
-            pass  # whatever is wrong with the file is said here
-        with _connected(home):
-            yield
+            pass  # whatever is wrong with the file is said here, and a new one gets its tables
+        yield
+
+
+@contextmanager
+def _errors_told(purpose: str) -> Iterator[None]:
+    error, full = "", False
+    try:
+        yield
+    except duckdb.Error as raised:
+        error, full = DAMAGED if is_damage(raised) else type(raised).__name__, wants_room(raised)
+    # Not chained: DuckDB's own text quotes values.
+    if error == DAMAGED:
+        raise WarehouseRefused(DAMAGED) from None
+    if full:
+        raise NoRoom(purpose)
+    if error:
+        raise WarehouseFailed(f"the warehouse refused to {purpose} ({error}); nothing of this step was kept") from None
 
 
 @contextmanager
@@ -164,16 +167,14 @@ def _transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 
 def _ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
-    found = connection.execute("SELECT count(*) FROM duckdb_tables() WHERE table_name = 'warehouse_version'").fetchone()
-    if found != (0,):
-        version = connection.execute("SELECT max(version) FROM warehouse_version").fetchone()
-        if version and version[0] > WAREHOUSE_VERSION:
-            raise WarehouseRefused(
-                f"the warehouse was written by a newer version of hiptriage (its version is {version[0]}, this "
-                f"program reads up to {WAREHOUSE_VERSION}): update the program; nothing was changed"
-            )
-        if version == (WAREHOUSE_VERSION,):
-            return
+    version = _version(connection)
+    if version == WAREHOUSE_VERSION:
+        return
+    if version > WAREHOUSE_VERSION:
+        raise WarehouseRefused(
+            f"the warehouse was written by a newer version of hiptriage (its version is {version}, this "
+            f"program reads up to {WAREHOUSE_VERSION}): update the program; nothing was changed"
+        )
     # An older warehouse gets the tables it lacks; what it holds stays as it is.
     connection.execute(resources.files("warehouse").joinpath("tables.sql").read_text("utf-8"))
     arrived = "batch_id VARCHAR NOT NULL, record_number BIGINT NOT NULL"
@@ -182,3 +183,12 @@ def _ensure_tables(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(f"CREATE TABLE IF NOT EXISTS referral_score ({column_list(scored_schema())})")
     connection.execute(resources.files("warehouse").joinpath("views.sql").read_text("utf-8"))
     connection.execute("INSERT INTO warehouse_version VALUES (?)", [WAREHOUSE_VERSION])
+
+
+def _version(connection: duckdb.DuckDBPyConnection) -> int:
+    """The newest version of the file's tables; 0 where it has none."""
+    try:
+        found = connection.execute("SELECT max(version) FROM warehouse_version").fetchone()
+    except duckdb.CatalogException:
+        return 0
+    return (found and found[0]) or 0
