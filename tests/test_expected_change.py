@@ -77,7 +77,7 @@ def test_a_cautious_reading_stays_a_probability(weights: list[float], times: flo
 
 def test_a_yes_moves_the_named_danger_up() -> None:
     """By the model itself: the answer given to the question that is said to raise the tier."""
-    records = mixed(250, 14).with_columns(pl.lit(35, pl.Int32).alias("age_years"))
+    records = mixed(150, 14).with_columns(pl.lit(35, pl.Int32).alias("age_years"))
     rows, dangers = scored(records), dangers_of(records)
     names = {basis().catalogue.conditions[CLASSES[p]].name.partition(" (")[0].lower(): p for p in DANGEROUS}
     rose = []

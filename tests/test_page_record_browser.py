@@ -92,10 +92,10 @@ def records(home: Home) -> list[str]:
     return [record for (record,) in found]
 
 
-def test_every_record_is_one_sheet_of_paper(sample_home: Home, paper: Page) -> None:
-    every = records(sample_home)
-    assert len(every) > 50
-    for place, record in enumerate(every):
+def test_the_records_with_most_to_say_are_one_sheet_of_paper(sample_home: Home, paper: Page) -> None:
+    most_to_say = records(sample_home)[:30]
+    assert len(most_to_say) == 30
+    for place, record in enumerate(most_to_say):
         printed(sample_home, paper, record)
         bottom = paper.locator("main").bounding_box()
         assert bottom and bottom["y"] + bottom["height"] < (A4_MM[1] - sum(MARGINS_MM)) / 25.4 * PIXELS_AN_INCH

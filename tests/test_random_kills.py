@@ -2,7 +2,7 @@
 
 ``tests/test_killed.py`` kills at named steps; here the points are drawn, with seeds of their own, among all calls that
 a run makes into DuckDB, SQLite and the file system, and, every third time, from the clock. ``HIPTRIAGE_KILLS`` says how
-many runs die (15 in the suite).
+many runs die (5 in the suite).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from warehouse.store import opened
 
 pytestmark = pytest.mark.slow
 
-KILLS = int(os.environ.get("HIPTRIAGE_KILLS", "15"))
+KILLS = int(os.environ.get("HIPTRIAGE_KILLS", "5"))
 EVERY_WITH_DAGSTER, EVERY_BY_THE_CLOCK = 5, 3
 DONE = (0, 3)  # 3 where the run itself loaded the batch, some records of which are refused
 
@@ -126,7 +126,7 @@ def test_a_run_killed_at_random_is_ended_by_the_next(commands: Commands, killing
 
 
 def test_most_of_them_were_killed(killing: Killing) -> None:
-    """A draw near the end may come too late; and only runs of Dagster that a dead process left are marked as failed."""
+    """What the clock draws may come too late; and only runs of Dagster that a dead process left are marked as failed."""
     print(f"codes {dict(killing.codes)}, runs of Dagster left by the dead {killing.dead}")
-    assert killing.codes[KILLED] >= 0.8 * killing.codes.total() > 0
+    assert killing.codes[KILLED] >= 0.6 * killing.codes.total() > 0
     assert statuses(killing.home)[dg.DagsterRunStatus.FAILURE] == sum(killing.dead)

@@ -43,5 +43,6 @@ def demo(context: click.Context) -> None:
         context.invoke(worklist, clinic=clinic, limit=HEAD)
     program = Path(".venv/bin/hiptriage")
     click.echo(f"\nthis installation: HIPTRIAGE_HOME={home.root}")
-    click.echo(f"next: {program} explain published-cases/RECORD; {program} quarantine list; make dev (the Dagster UI)")
+    click.echo(f"next: {program} explain published-cases/RECORD; {program} quarantine list")
+    click.echo("the clinicians' page: make serve; the Dagster UI: make dev")
     end(home, done)

@@ -27,7 +27,7 @@ from schemas.form import questions
 from schemas.forms.wording import stop_text
 
 # Letters that a line holds at least, in text, in small text and in large, and lines that the sheet holds beside its
-# fixed parts: measured in a browser on A4 with margins of 12 mm. Tests print all records of a clinic and a fuller one.
+# fixed parts: measured in a browser on A4 with margins of 12 mm. Tests print a clinic's fullest records and one fuller.
 LETTERS, SMALL_LETTERS, LARGE_LETTERS = 106, 122, 44
 LINES = 45.0
 SOURCES_AT_LEAST = 2
