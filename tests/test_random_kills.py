@@ -126,7 +126,7 @@ def test_a_run_killed_at_random_is_ended_by_the_next(commands: Commands, killing
 
 
 def test_most_of_them_were_killed(killing: Killing) -> None:
-    """What the clock draws may come too late; and only runs of Dagster that a dead process left are marked as failed."""
+    """What the clock draws may come too late; only runs of Dagster that a dead process left are marked as failed."""
     print(f"codes {dict(killing.codes)}, runs of Dagster left by the dead {killing.dead}")
     assert killing.codes[KILLED] >= 0.6 * killing.codes.total() > 0
     assert statuses(killing.home)[dg.DagsterRunStatus.FAILURE] == sum(killing.dead)
