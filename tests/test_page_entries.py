@@ -37,7 +37,7 @@ from tests.forked import KILLED, Commands
 from tests.page_server import client
 from tests.published_home import RULE, at, published, score, take_in
 from warehouse import entered, intake, landing
-from warehouse.entered import Contents, columns_of, to_csv
+from warehouse.entered_rows import TIME_OF, Contents, columns_of, to_csv
 from warehouse.formats.recognise import opened_source
 from warehouse.home import Home
 from warehouse.lock import holding
@@ -247,7 +247,7 @@ def test_an_entry_is_a_file_for_the_pipeline_and_shown_at_once(
     assert landed.read_bytes() == kept.read_bytes()
     assert {oct(file.stat().st_mode)[-3:] for file in (kept, landed)} == {"600"}
     row = taken_in(landed, contents)
-    assert before <= row[entered.TIME_OF[contents]] <= datetime.now(UTC)
+    assert before <= row[TIME_OF[contents]] <= datetime.now(UTC)
     assert row["submitted_at"] == at(0.1)
     (entry,) = entered.kept(place, "north").entries
     assert entry.cells.items() >= (expected | {"record_id": PLAIN, "clinic_id": "north"}).items()
@@ -652,7 +652,7 @@ def test_whatever_is_typed_comes_back_as_one_accepted_row_or_is_not_written(
         "record_id": PLAIN,
         "clinic_id": "north",
         "submitted_at": at(0).isoformat(),
-        entered.TIME_OF[contents]: now.isoformat(),
+        TIME_OF[contents]: now.isoformat(),
     }
     checked = check(contents, "north", cells, now)
     if checked.errors:

@@ -2,7 +2,8 @@
 
 Belongs here: the folder ``entered/<clinic>/`` of a home, one file of one row for each entry under the hash of its
 bytes; handing it on to ``landing/<clinic>/``; letting go of it. Does not belong here: what a row may hold
-(``schemas.decisions`` and its like), forms and words (``pipelines.page``). Needs neither the warehouse nor its lock.
+(``schemas.decisions`` and its like), a file's own text (``warehouse.entered_rows``), forms and words
+(``pipelines.page``). Needs neither the warehouse nor its lock.
 
 An entry counts from the moment its file lies in ``entered``. Whoever dies between that and handing it on loses nothing:
 ``hand_on`` does what is left, and the same bytes again are nothing new to the intake.
@@ -10,9 +11,7 @@ An entry counts from the moment its file lies in ``entered``. Whoever dies betwe
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import os
 import re
 import tempfile
@@ -21,21 +20,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache, lru_cache
 from pathlib import Path
-from typing import Literal
 
 import duckdb
 from filelock import FileLock, Timeout
 
 from schemas.answers import KEY_PATTERNS
-from schemas.form import read_form
 from warehouse.disk import sha256_of, sync
+from warehouse.entered_rows import Contents, Entry, columns_of, read_entry, to_csv
 from warehouse.home import Home
 
-Contents = Literal["decision", "outcome", "safety_concern"]
-TIME_OF: Mapping[Contents, str] = {"decision": "decided_at", "outcome": "recorded_at", "safety_concern": "reported_at"}
-PERSON_OF: Mapping[Contents, str] = {"decision": "decided_by", "safety_concern": "reported_by"}
 PATIENCE_SECONDS = 10.0  # for other entries of the clinic; each takes a fraction of a second
 SENT_SECONDS = 48 * 3600  # how long the same form posted again is known
 _HALF = ".half-"  # the landing folder passes over what begins with a dot
@@ -58,51 +52,12 @@ class NotKept(Exception):
     """An entry could not be written, and nothing of it was kept; the message is one plain sentence."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class Entry:
-    """One row that a clinician entered. ``cells``: its columns as text, '' where blank. ``is_refused``: a published
-    table has said that it could not be taken in.
-    """
-
-    contents: Contents
-    clinic: str
-    cells: Mapping[str, str]
-    sha256: str
-    is_refused: bool = False
-
-    @property
-    def record_id(self) -> str:
-        """The record it is about; '' for a safety concern about the program as a whole."""
-        return self.cells["record_id"]
-
-    @property
-    def made_at(self) -> datetime:
-        """When it was entered, with the offset of the clinic's clock."""
-        return datetime.fromisoformat(self.cells[TIME_OF[self.contents]])
-
-    @property
-    def submitted_at(self) -> datetime | None:
-        """When the form version was submitted that was on the screen; None for the program as a whole."""
-        return datetime.fromisoformat(self.cells["submitted_at"]) if self.cells["submitted_at"] else None
-
-    @property
-    def by(self) -> str:
-        """Who entered it; '' for an outcome, whose form has no such column."""
-        return self.cells.get(PERSON_OF.get(self.contents, ""), "")
-
-
 @dataclass(frozen=True, slots=True)
 class Kept:
     """What lies in ``entered`` for a clinic, oldest first, and how many files there are no entries (any more)."""
 
     entries: tuple[Entry, ...]
     damaged: int
-
-
-@cache
-def columns_of(contents: Contents) -> tuple[str, ...]:
-    """The columns of a file of this kind, in the order of its form."""
-    return tuple(question.column for question in read_form(f"{contents}_form.csv"))
 
 
 def kept(home: Home, clinic: str) -> Kept:
@@ -113,7 +68,7 @@ def kept(home: Home, clinic: str) -> Kept:
     except OSError:  # nobody knows what is in it: it is told, and the list is shown
         return Kept((), 1)
     for file, found in files:
-        entry = _read(file, clinic, found["sha256"], found["refused"] is not None)
+        entry = read_entry(file, clinic, found["sha256"], found["refused"] is not None)
         if entry:
             entries.append(entry)
         elif file.exists():
@@ -256,7 +211,7 @@ def remove_withdrawn(home: Home, is_withdrawn: Callable[[str, str], bool]) -> in
     removed = 0
     for clinic in _clinics(home):
         for file, found in _files(home, clinic):
-            entry = _read(file, clinic, found["sha256"], is_refused=False)
+            entry = read_entry(file, clinic, found["sha256"], is_refused=False)
             if entry is None or not entry.record_id or not is_withdrawn(clinic, entry.record_id):
                 continue
             landed = _landed(home, clinic, entry.sha256)
@@ -273,37 +228,6 @@ def remove_withdrawn(home: Home, is_withdrawn: Callable[[str, str], bool]) -> in
 def is_landed(home: Home, clinic: str, file: Path) -> bool:
     """Whether a file of the landing folder is one that an entry was handed on as: its name tells of its own bytes."""
     return bool(clinic) and file.name.startswith("entered-") and file == _landed(home, clinic, sha256_of(file))
-
-
-def to_csv(contents: Contents, cells: Mapping[str, str]) -> bytes:
-    """A file of one row: the form's columns in order, UTF-8. Columns left out are blank."""
-    text = io.StringIO()
-    rows = csv.writer(text, lineterminator="\n")
-    columns = columns_of(contents)
-    rows.writerow(columns)
-    rows.writerow([cells.get(column, "") for column in columns])
-    return text.getvalue().encode("utf-8")
-
-
-@lru_cache(maxsize=4096)
-def _parsed(content: bytes) -> tuple[Contents, tuple[tuple[str, str], ...]] | None:
-    """Kind and cells of a file as ``to_csv`` makes it, None where it is none."""
-    try:
-        header, row = csv.reader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
-        contents = next(kind for kind in TIME_OF if columns_of(kind) == tuple(header))
-        cells = tuple(zip(header, row, strict=True))
-        return contents, cells if datetime.fromisoformat(dict(cells)[TIME_OF[contents]]).tzinfo else ()
-    except (ValueError, StopIteration, csv.Error):
-        return None
-
-
-def _read(file: Path, clinic: str, sha256: str, is_refused: bool) -> Entry | None:
-    try:
-        content = file.read_bytes()
-    except OSError:
-        return None
-    parsed = _parsed(content) if hashlib.sha256(content).hexdigest() == sha256 else None
-    return Entry(parsed[0], clinic, dict(parsed[1]), sha256, is_refused) if parsed and parsed[1] else None
 
 
 def _files(home: Home, clinic: str) -> list[tuple[Path, re.Match[str]]]:

@@ -23,7 +23,8 @@ from pipelines.page.entry_forms.entry_words import choices
 from pipelines.page.rendering import page
 from pipelines.page.security import access
 from pipelines.page.visit import Visit, shown_to
-from warehouse.entered import TIME_OF, Contents, Door, NotKept, door
+from warehouse.entered import Door, NotKept, door
+from warehouse.entered_rows import TIME_OF, Contents
 from warehouse.exports import dicts_of
 
 _NONCE = re.compile(r"[0-9a-f]{32}")

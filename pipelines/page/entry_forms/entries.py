@@ -18,7 +18,7 @@ from pipelines.page.visit import Visit
 from schemas.tiers import tiers
 from warehouse import entered
 from warehouse.emergencies import OPEN_EMERGENCIES, waiting_too_long
-from warehouse.entered import Entry
+from warehouse.entered_rows import Entry
 from warehouse.exports import dicts_of
 
 State = Literal["waiting", "refused"]

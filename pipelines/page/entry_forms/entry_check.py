@@ -18,7 +18,7 @@ from schemas.contract import Split
 from schemas.decisions import split_decisions
 from schemas.outcomes import ALSO_SEPARATOR, nameable_conditions, split_outcomes
 from schemas.safety_concerns import split_safety_concerns
-from warehouse.entered import PERSON_OF, TIME_OF, Contents, columns_of
+from warehouse.entered_rows import PERSON_OF, TIME_OF, Contents, columns_of
 
 _SPLIT: dict[Contents, Callable[..., Split]] = {
     "decision": split_decisions,

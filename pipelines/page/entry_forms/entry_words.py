@@ -13,7 +13,7 @@ from pipelines.console import TIER_WORDS, words
 from schemas.form import Question, read_form
 from schemas.tiers import tiers
 from schemas.what_is_wrong import explained
-from warehouse.entered import Contents, Entry
+from warehouse.entered_rows import Contents, Entry
 
 Option = tuple[str, str]
 NOT_IN_CATALOGUE = "not_in_catalogue"
