@@ -32,6 +32,7 @@ def test_a_clinician_opens_filters_searches_and_turns_pages(served: Served, page
     assert re.search("CES?T", rows.first.inner_text())
 
     everything = page.get_by_role("status").inner_text()
+    page.get_by_text("Narrow the list").click()
     page.get_by_label("Tier", exact=True).select_option("urgent")
     page.get_by_role("button", name="Show").click()
     assert page.url.endswith("tier=urgent&status=&condition=&search=")
@@ -55,6 +56,14 @@ def test_a_clinician_opens_filters_searches_and_turns_pages(served: Served, page
     assert 0 < rows.count() < 50
 
 
+def test_whoever_comes_first_stands_on_the_first_screen(served: Served, page: Page) -> None:
+    """Also below forms that could not be read."""
+    page.goto(address(served, clinic=OTHER_CLINIC))
+    assert page.locator("#unread-title").inner_text().startswith("2 forms could not be read")
+    box = page.locator("ol.rows h3").first.bounding_box()
+    assert box and box["y"] + box["height"] < 900
+
+
 def test_the_keyboard_alone_reaches_the_first_record(served: Served, page: Page) -> None:
     page.goto(address(served))
     first = page.locator("ol.rows h3 a").first.get_attribute("href")
@@ -70,6 +79,8 @@ def test_the_keyboard_alone_reaches_the_first_record(served: Served, page: Page)
         )
         assert focus[2] != "none", focus  # where the keyboard is can be seen
         reached.append(focus[1])
+        if focus[1] == "narrow":
+            page.keyboard.press("Enter")
         if focus[1] == first:
             break
     assert reached[-1] == first
@@ -96,6 +107,7 @@ def test_the_page_works_without_scripts(served: Served, browser: Browser) -> Non
     context = browser.new_context(java_script_enabled=False)
     page = context.new_page()
     page.goto(address(served))
+    page.get_by_text("Narrow the list").click()
     page.get_by_role("button", name="Show").click()
     assert page.locator("ol.rows > li").count() == 50
     context.close()

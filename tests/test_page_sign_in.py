@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -42,9 +42,6 @@ from tests.page_people import (
 from tests.page_server import client
 from warehouse.access_log import AccessLogClosed, append
 from warehouse.home import Home
-
-if TYPE_CHECKING:
-    pass
 
 
 @pytest.fixture(scope="module")
